@@ -1,0 +1,27 @@
+"""Octavo: deep-learning kernels in Numba, and the language models built on them.
+
+The rooms open on first use, so that `import octavo` costs nothing: `octavo.kernels` holds functions on arrays,
+`octavo.nn` tensors, layers, models and training, `octavo.tokenizer` turns text into ids and back.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_ROOMS = ("kernels", "nn", "tokenizer")
+_DEVICE = ("memory", "seed", "threads")
+
+__all__ = ["__version__", *_ROOMS, *_DEVICE]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    if name in _DEVICE:
+        return getattr(import_module(".kernels.device", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
