@@ -1,0 +1,9 @@
+"""Kernels: functions on arrays. The table of contents of every public op; `registry` holds them by name."""
+
+from . import device, dispatch
+from .dispatch import ONE, Op, registry
+from .ops.softmax import softmax, softmax_backward
+
+dispatch.seal()
+
+__all__ = ["ONE", "Op", "device", "registry", *registry]

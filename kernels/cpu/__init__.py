@@ -1,0 +1,1 @@
+"""The CPU backend: Numba kernels in files named as the families in `ops`."""

@@ -1,0 +1,224 @@
+"""`@kernel`: the only way in which Octavo compiles for the CPU.
+
+A kernel declares its signature, outputs left of the arrow: `@kernel("T[2] T[1] <- T[2] i8 f8")`. `T` stands for
+float32 or float64, whichever the first array is; other types are NumPy's codes; `[n]` makes a C-contiguous array of
+n axes, `[ns]` one of any strides. Inputs may be read-only and unaligned at no extra compilation. It is compiled at
+its first call and kept on disk, in a folder named by everything that its machine code depends on: all kernel
+sources, Numba's version and the instruction set. (Numba's own cache does not see an edit in a helper's file, and
+never hits for functions made in a factory.)
+
+Rules for what runs inside a prange loop, each paid for once: no raise (the loop turns serial), no integer division
+(errors vanish), no reduction over it (the result would change with the number of threads), no call of another
+parallel kernel. Tasks are cut by shape alone.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+import re
+import shutil
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import platformdirs
+from numba import types
+from numba.core.compiler import CompileResult
+from numba.core.registry import cpu_target
+from numba.core.serialize import dumps
+
+log = logging.getLogger("octavo.kernels")
+
+FASTMATH = {
+    "nsz",
+    "arcp",
+    "contract",
+    "afn",
+    "reassoc",
+}  # not nnan, ninf: masks and overflow need -inf and NaN
+_TYPES = {"i8": types.int64, "i4": types.int32, "u8": types.uint64, "u4": types.uint32, "u1": types.uint8}
+_TYPES |= {"f8": types.float64, "f4": types.float32, "b1": types.boolean}
+_FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+_forked = False
+_lock = threading.Lock()
+kernels: list["Kernel"] = []
+
+
+def primitive(fn: Callable[..., Any]) -> Any:
+    """Compile a helper that kernels call: its arithmetic is kept in the order in which it is written."""
+    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, inline="never")(fn)
+
+
+def kernel(
+    signature: str, *, parallel: bool = True, name: str = ""
+) -> Callable[[Callable[..., None]], "Kernel"]:
+    """Make a kernel of a function (see the module's docstring). `name` tells apart those of one factory."""
+    return lambda fn: Kernel(fn, signature, parallel, name)
+
+
+class Kernel:
+    """A function compiled for the element types it is called with."""
+
+    def __init__(self, fn: Callable[..., None], signature: str, parallel: bool, name: str):
+        self.fn = fn
+        self.parallel = parallel
+        self.name = f"{fn.__module__.rpartition('.')[2]}.{name or fn.__name__}"
+        self.launched = 0
+        outputs, arrow, inputs = signature.partition("<-")
+        if not arrow:
+            raise TypeError(f"kernel {self.name}: expected a signature with '<-', got {signature!r}")
+        self._tokens = [(t, False) for t in outputs.split()] + [(t, True) for t in inputs.split()]
+        self._generic = next((i for i, (t, _) in enumerate(self._tokens) if t.startswith("T[")), -1)
+        self._compiled: dict[np.dtype | None, Callable[..., None]] = {}
+        kernels.append(self)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.name}>"
+
+    def __call__(self, *args: Any) -> None:
+        dtype = args[self._generic].dtype if self._generic >= 0 else None
+        run = self._compiled.get(dtype) or self.compile(dtype)
+        self.launched += 1
+        if self.parallel:
+            if _forked:
+                raise RuntimeError(
+                    "octavo: kernels cannot run in a process forked after kernels had run (its threads are gone); "
+                    "start workers with multiprocessing.get_context('spawn')"
+                )
+            if _serialise_launches():
+                with _lock:
+                    run(*args)
+                return
+        run(*args)
+
+    def compile(self, dtype: np.dtype | None) -> Callable[..., None]:
+        """The machine code for an element type, from the cache where it is there."""
+        with _lock:
+            if dtype in self._compiled:
+                return self._compiled[dtype]
+            signature = types.void(*(_type(t, dtype, is_input) for t, is_input in self._tokens))
+            dispatcher = numba.njit(
+                parallel=self.parallel, fastmath=FASTMATH, error_model="numpy", nogil=True
+            )(self.fn)
+            cache = _Cache(f"{self.name}-{dtype}")
+            dispatcher._cache = cache
+            start = time.perf_counter()
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+            if not cache.hit:
+                log.info("compiled %s for %s in %.1f s", self.name, dtype, time.perf_counter() - start)
+            self._compiled[dtype] = dispatcher
+            return dispatcher
+
+
+class _Cache:
+    """What Numba's dispatcher asks of a cache: one file a kernel and element type."""
+
+    def __init__(self, name: str):
+        self.path = cache_folder() / f"{name}.bin"
+        self.hit = False
+
+    def load_overload(self, signature: Any, target_context: Any) -> CompileResult | None:
+        target_context.refresh()
+        try:
+            payload = pickle.loads(self.path.read_bytes())
+            result = CompileResult._rebuild(target_context, *payload)
+        except FileNotFoundError:
+            log.info("compiling %s (first use on this machine; kept in %s)", self.path.stem, self.path.parent)
+            return None
+        except Exception as error:
+            log.warning("kernel cache: %s is unreadable (%s) and is made anew", self.path, error)
+            return None
+        self.hit = True
+        return result
+
+    def save_overload(self, signature: Any, result: CompileResult) -> None:
+        temporary = self.path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.write_bytes(dumps(result._reduce()))
+            os.replace(temporary, self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            log.warning("kernel cache: cannot write %s (%s)", self.path, error)
+
+
+@lru_cache(None)
+def cache_folder() -> Path:
+    """Where machine code is kept: in OCTAVO_CACHE or the user's cache folder, else in a temporary one."""
+    root = Path(os.environ.get("OCTAVO_CACHE") or platformdirs.user_cache_path("octavo")) / "kernels"
+    folder = root / fingerprint()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+        _forget_old(root)
+        return folder
+    except OSError as error:
+        temporary = Path(tempfile.mkdtemp(prefix="octavo-kernels-"))
+        log.warning("kernel cache: %s cannot be written (%s); compiling into %s", folder, error, temporary)
+        return temporary
+
+
+def _forget_old(root: Path, days: float = 30) -> None:
+    """Remove folders of versions that have not been used for `days`."""
+    for folder in root.iterdir():
+        if folder.stat().st_mtime < time.time() - days * 86400:
+            shutil.rmtree(folder, ignore_errors=True)
+    os.utime(root / fingerprint())
+
+
+@lru_cache(None)
+def fingerprint() -> str:
+    """A hash of everything that machine code depends on."""
+    digest = hashlib.sha256(
+        f"{sys.implementation.cache_tag} {numba.__version__} {cpu_target.target_context.codegen().magic_tuple()}".encode()
+    )
+    kernels_folder = Path(__file__).parents[1]
+    for source in sorted(kernels_folder.rglob("*.py")):
+        digest.update(source.relative_to(kernels_folder).as_posix().encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _type(token: str, dtype: np.dtype | None, is_input: bool) -> Any:
+    code, axes, strided = re.fullmatch(r"(\w+?)(?:\[(\d)(s?)\])?", token).groups()  # type: ignore[union-attr]
+    scalar = _FLOATS[dtype] if code == "T" else _TYPES[code]
+    if axes is None:
+        return scalar
+    return types.Array(scalar, int(axes), "A" if strided else "C", readonly=is_input, aligned=not is_input)
+
+
+@lru_cache(None)
+def _serialise_launches() -> bool:
+    """Whether Numba's threading layer aborts the process when two Python threads enter it at once."""
+    try:
+        return numba.threading_layer() == "workqueue"
+    except ValueError:  # not known before the first launch
+        _start_threads(np.empty(1, np.int64))
+        return numba.threading_layer() == "workqueue"
+
+
+def _mark_forked() -> None:
+    global _forked
+    _forked = any(k.launched for k in kernels if k.parallel)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_mark_forked)
+
+
+@kernel("i8[1] <-")
+def _start(out):
+    for i in numba.prange(out.size):
+        out[i] = i
+
+
+def _start_threads(out: np.ndarray) -> None:
+    _start.compile(None)(out)

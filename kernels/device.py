@@ -1,0 +1,172 @@
+"""Where arrays live: the one allocator, threads, and which device an array belongs to."""
+
+import mmap
+import os
+import weakref
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
+_PAGE = mmap.PAGESIZE
+
+
+class Memory(NamedTuple):
+    """Bytes handed out by the allocator: now, at most since `reset_peak_memory`, and kept for reuse."""
+
+    current: int
+    peak: int
+    reserved: int
+
+
+class _Pool:
+    """Blocks of whole pages, handed out again once the array that held one has died.
+
+    A block is as large as the request rounded up to an eighth of its power of two, so that sizes which differ a
+    little share blocks. Reuse spares the page faults that a fresh mapping pays for in every step.
+    """
+
+    def __init__(self) -> None:
+        self.free: defaultdict[int, list[mmap.mmap]] = defaultdict(list)
+        self.held: dict[int, weakref.ref] = {}
+        self.current = self.peak = self.reserved = 0
+        self.poisoned = False
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        count = 1
+        for n in shape:
+            count *= n
+        size = _rounded(count * dtype.itemsize)
+        free = self.free[size]
+        try:
+            block = free.pop()
+            self.reserved -= size
+        except IndexError:
+            block = self._map(size)
+        array = np.ndarray(shape, dtype, buffer=block)
+        self.current += size
+        self.peak = max(self.peak, self.current)
+        key = id(array)
+
+        def give_back(_: Any) -> None:
+            del self.held[key]
+            self.current -= size
+            self.reserved += size
+            free.append(block)
+
+        self.held[key] = weakref.ref(array, give_back)
+        return array
+
+    def _map(self, size: int) -> mmap.mmap:
+        try:
+            return mmap.mmap(-1, size)
+        except (OSError, ValueError, OverflowError):
+            self.release()
+        try:
+            return mmap.mmap(-1, size)
+        except (OSError, ValueError, OverflowError) as error:
+            raise MemoryError(
+                f"octavo could not get {size / 1e6:,.0f} MB for an array ({self.current / 1e6:,.0f} MB in use): "
+                "use a smaller batch, context or model"
+            ) from error
+
+    def release(self) -> None:
+        self.free.clear()
+        self.reserved = 0
+
+
+def _rounded(size: int) -> int:
+    step = max(_PAGE, 1 << max(0, size.bit_length() - 4))
+    return max(step, -(-size // step) * step)
+
+
+_pool = _Pool()
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An uninitialised C-contiguous array on a 64-byte boundary, from the pool."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    array = _pool.take(shape, np.dtype(dtype))
+    if _pool.poisoned:
+        array.view(np.uint8)[...] = 0xFF  # every float a NaN, every signed integer -1
+    return array
+
+
+def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
+    """`empty`, filled with zeros."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """`x` itself if its elements lie in C order without gaps, else such a copy."""
+    if x.flags.c_contiguous:
+        return x
+    copy = empty(x.shape, x.dtype)
+    np.copyto(copy, x)
+    return copy
+
+
+def poison(on: bool) -> None:
+    """Fill what `empty` returns with NaN, to show whoever reads before writing."""
+    _pool.poisoned = on
+
+
+def memory() -> Memory:
+    """Bytes in arrays from the allocator: current, peak, and reserved for reuse."""
+    return Memory(_pool.current, _pool.peak, _pool.reserved)
+
+
+def reset_peak_memory() -> None:
+    """Start the peak of `memory` anew from what is in use now."""
+    _pool.peak = _pool.current
+
+
+def threads(count: int | None = None) -> int:
+    """The number of threads that kernels use, after setting it to `count` if one is given.
+
+    Results do not depend on it. Raises ValueError outside 1 to the number of processors given to the process
+    (environment variable NUMBA_NUM_THREADS at start-up).
+    """
+    import numba
+
+    most = numba.config.NUMBA_NUM_THREADS
+    if count is not None:
+        if not 1 <= count <= most:
+            raise ValueError(f"threads: expected 1 to {most} (the processors of this process), got {count}")
+        numba.set_num_threads(count)
+    return numba.get_num_threads()
+
+
+def of(x: Any) -> str:
+    """The backend of an array: "cpu" for a NumPy array. Raises TypeError for anything else."""
+    if isinstance(x, np.ndarray):
+        return "cpu"
+    raise TypeError(
+        f"expected a NumPy array, got {type(x).__name__}; np.asarray makes one of lists and numbers"
+    )
+
+
+def choose(device: str = "auto") -> str:
+    """The device that a name stands for: "auto" and "cpu" are the CPU until the CUDA backend is there.
+
+    Raises ValueError for a name that is not "auto", "cpu", "cuda" or "cuda:<n>", RuntimeError with the cause for a
+    device that cannot be had.
+    """
+    if device in ("auto", "cpu"):
+        return "cpu"
+    if device == "cuda" or (device.startswith("cuda:") and device[5:].isdigit()):
+        raise RuntimeError(f"device {device!r}: {why_no_gpu()}; use device='cpu' or 'auto'")
+    raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:<number>', got {device!r}")
+
+
+def why_no_gpu() -> str:
+    """The reason why kernels do not run on a GPU."""
+    return "this version of Octavo has no CUDA backend"
+
+
+def reference_only() -> bool:
+    """Whether the environment asks for the NumPy bodies instead of the kernels (OCTAVO_REFERENCE=1)."""
+    return os.environ.get("OCTAVO_REFERENCE", "") not in ("", "0")

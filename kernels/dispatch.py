@@ -1,0 +1,453 @@
+"""The registry of operations: what an op is, what is checked before it runs, and which backend runs it.
+
+The body of a public function in `ops/` is its NumPy reference; `@op` makes a dispatcher of it:
+
+    @op("S... V -> S... V", backward="softmax_backward")
+    def softmax(x: Floats) -> Floats: ...
+
+The shape string has a term for each array argument, then for each output. A capital letter is a size, the same
+wherever it stands; `S...` any number of sizes, the same wherever it stands; a bare `...` broadcasts; `*P` is a list
+of arrays; `R...` that appears only on the right depends on parameters. Annotations say the rest: `Floats` and
+`Ints` are arrays, `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
+
+What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
+inputs, outputs, parameters, `<input>_shape`, or what the op computes on the side (`saves=`), in which case its body
+and its kernels take a last parameter `save` and return those values after the outputs (None where save is false).
+"""
+
+import inspect
+import types as pytypes
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from . import device
+
+Floats: TypeAlias = Annotated[np.ndarray, "float"]
+Ints: TypeAlias = Annotated[np.ndarray, "integer"]
+Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
+
+_KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",)}
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Interval(NamedTuple):
+    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    open: str = ""  # "low", "high" or "both"
+
+    def __contains__(self, x: object) -> bool:
+        if isinstance(x, bool) or not isinstance(x, (int, float, np.integer, np.floating)):
+            return False
+        above = x > self.low if self.open in ("low", "both") else x >= self.low
+        return bool(above and (x < self.high if self.open in ("high", "both") else x <= self.high))
+
+    def __str__(self) -> str:
+        left, right = (
+            "(" if self.open in ("low", "both") else "[",
+            ")" if self.open in ("high", "both") else "]",
+        )
+        return f"a number in {left}{self.low:g}, {self.high:g}{right}"
+
+
+class One:
+    """The gradient 1 of a loss by itself: fused losses, which hold their gradient ready, need not rescale it."""
+
+    def __repr__(self) -> str:
+        return "ONE"
+
+
+ONE = One()
+registry: dict[str, "Op"] = {}
+
+
+class Array(NamedTuple):
+    """One array argument: its name, kind of dtype, shape term, and what else it may be."""
+
+    name: str
+    kind: str
+    term: tuple[str, ...]
+    optional: bool
+    is_list: bool
+    takes_one: bool
+
+
+class Op:
+    """A public operation: callable like its reference, on the arrays of any backend."""
+
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        shape: str,
+        *,
+        backward: str | None,
+        backward_of: str | None,
+        no_gradient: str | None,
+        saves: str,
+        outputs: str,
+        view: bool,
+        check: Callable[..., None] | None,
+    ):
+        self.reference = body
+        self.name = body.__name__
+        self.family = body.__module__.rpartition(".")[2]
+        self.shape = shape
+        self.backward_name, self.backward_of, self.no_gradient = backward, backward_of, no_gradient
+        self.saves = tuple(saves.split())
+        self.view = view
+        self.in_place = self.name.endswith("_")
+        self._check_more = check
+        self._parse(body, shape)
+        names = outputs.split() if outputs else ["out"] * (len(self.output_terms) == 1)
+        self.outputs = tuple(names)
+        self._validate()
+        self.__name__ = self.name
+        self.__qualname__ = body.__qualname__
+        self.__module__ = body.__module__
+        self.__doc__ = body.__doc__
+        self.__wrapped__ = body
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}: {self.shape}>"
+
+    def _parse(self, body: Callable[..., Any], shape: str) -> None:
+        left, arrow, right = shape.partition("->")
+        if not arrow:
+            raise TypeError(f"op {self.name}: expected a shape string with '->', got {shape!r}")
+        terms = [tuple(t.split()) for t in left.split(",")]
+        self.output_terms = [tuple(t.split()) for t in right.split(",")] if right.strip() else []
+        hints = get_type_hints(body, include_extras=True)
+        parameters = list(inspect.signature(body).parameters.values())
+        self.takes_save = bool(self.saves)
+        if self.takes_save and parameters[-1].name != "save":
+            raise TypeError(f"op {self.name}: saves {self.saves}, so its last parameter must be `save`")
+        public = parameters[:-1] if self.takes_save else parameters
+        self.arrays = [_array(p, hints[p.name], term) for p, term in zip(public, terms, strict=False)]
+        if len(self.arrays) != len(terms):
+            raise TypeError(f"op {self.name}: {len(terms)} shape terms for {len(public)} arguments")
+        self.parameters = [p.name for p in public[len(terms) :]]
+        self.names = [p.name for p in public]
+        self._position = {name: i for i, name in enumerate(self.names)}
+        self._defaults = [p.default for p in public]
+        self._rules = [
+            (len(terms) + i, name, rule)
+            for i, name in enumerate(self.parameters)
+            if (rule := _rule(hints[name])) is not None
+        ]
+        self.__signature__ = inspect.Signature(public, return_annotation=hints.get("return"))
+        self.differentiable = [a.name for a in self.arrays if a.kind == "float"]
+
+    def _validate(self) -> None:
+        words = [w is not None for w in (self.backward_name, self.backward_of, self.no_gradient)]
+        if sum(words) != 1:
+            raise TypeError(
+                f"op {self.name}: expected exactly one of backward='<op>', backward_of='<op>' or "
+                "no_gradient='<why there is none>'"
+            )
+        if len(self.outputs) != len(self.output_terms):
+            raise TypeError(f"op {self.name}: expected outputs='…' to name {len(self.output_terms)} outputs")
+
+    @cached_property
+    def backward(self) -> "Op":
+        """The op that computes the gradients of this one."""
+        return registry[self.backward_name or ""]
+
+    @cached_property
+    def wanted(self) -> tuple[str, ...]:
+        """Names of what the backward op takes after the output gradients."""
+        return tuple(self.backward.names[len(self.outputs) :])
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs: one, or a tuple as right of the arrow."""
+        return self.forward(*args, save=False, **kwargs)[0]
+
+    def forward(self, *args: Any, save: bool = True, **kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
+        """(outputs, what `backward` takes after the output gradients; empty if `save` is false)."""
+        args = self._bind(args, kwargs)
+        run = self._choose(self._check(args))
+        results = run(*args, save) if self.takes_save else run(*args)
+        if not save or self.backward_name is None:
+            if self.takes_save:
+                results = results[: len(self.outputs)]
+                return (results[0] if len(results) == 1 else results), ()
+            return results, ()
+        values = results if isinstance(results, tuple) else (results,)
+        found = dict(zip(self.outputs + self.saves, values, strict=True))
+        saved = tuple(self._value(name, args, found) for name in self.wanted)
+        values = values[: len(self.outputs)]
+        return (values[0] if len(values) == 1 else values), saved
+
+    def _value(self, name: str, args: Sequence[Any], found: dict[str, Any]) -> Any:
+        if name in found:
+            return found[name]
+        if name in self._position:
+            return args[self._position[name]]
+        return args[self._position[name.removesuffix("_shape")]].shape
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        if len(args) > len(self.names):
+            raise TypeError(f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}")
+        bound = [*args, *self._defaults[len(args) :]]
+        for name, value in kwargs.items():
+            i = self._position.get(name, -1)
+            if i < 0:
+                raise TypeError(f"{self.name}: unknown argument {name!r}; it takes {', '.join(self.names)}")
+            if i < len(args):
+                raise TypeError(f"{self.name}: argument {name!r} given twice")
+            bound[i] = value
+        for i in range(len(args), len(bound)):
+            if bound[i] is inspect.Parameter.empty:
+                raise TypeError(f"{self.name}: missing argument {self.names[i]!r}")
+        return bound
+
+    def _check(self, args: list[Any]) -> str:
+        """Check what metadata show, and bring float arguments to one dtype; returns the backend."""
+        sizes: dict[str, Any] = {}
+        backend = ""
+        dtype = None
+        mixed = False
+        for i, array in enumerate(self.arrays):
+            x = args[i]
+            if array.is_list:
+                backend = self._check_list(array, x, sizes, backend)
+                continue
+            if x is None and array.optional or x is ONE and array.takes_one:
+                continue
+            where = "cpu" if type(x) is np.ndarray else self._device(array.name, x)
+            if backend and where != backend:
+                raise ValueError(
+                    f"{self.name}: {array.name} is on {where} and an earlier argument on {backend}; "
+                    "move one with .to(device)"
+                )
+            backend = where
+            if x.dtype.kind not in _KINDS[array.kind]:
+                self._fail(array, sizes, x)
+            if array.kind == "float":
+                if x.dtype not in _FLOATS:
+                    self._fail(array, sizes, x)
+                mixed = mixed or dtype is not None and x.dtype != dtype
+                dtype = x.dtype
+            if not _match(array.term, x.shape, sizes):
+                self._fail(array, sizes, x)
+        for i, name, rule in self._rules:
+            if args[i] not in rule:
+                raise ValueError(f"{self.name}: {name}: expected {_describe(rule)}, got {args[i]!r}")
+        if self._check_more is not None:
+            self._check_more(*args)
+        if mixed:
+            self._promote(args)
+        return backend
+
+    def _check_list(self, array: Array, xs: Any, sizes: dict[str, Any], backend: str) -> str:
+        if not isinstance(xs, (list, tuple)):
+            raise TypeError(f"{self.name}: {array.name}: expected a list of arrays, got {type(xs).__name__}")
+        shapes = []
+        for i, x in enumerate(xs):
+            where = self._device(f"{array.name}[{i}]", x)
+            if backend and where != backend:
+                raise ValueError(
+                    f"{self.name}: {array.name}[{i}] is on {where}, other arguments on {backend}"
+                )
+            backend = where
+            if x.dtype not in _FLOATS:
+                raise TypeError(
+                    f"{self.name}: {array.name}[{i}]: expected float32 or float64, got {x.dtype} {x.shape}"
+                )
+            shapes.append((x.shape, x.dtype))
+        expected = sizes.setdefault(array.term[0], shapes)
+        if shapes != expected:
+            k = next((k for k, (a, b) in enumerate(zip(shapes, expected, strict=False)) if a != b), None)
+            got = f"{len(shapes)} arrays" if k is None else f"{shapes[k][1]} {shapes[k][0]} at {k}"
+            want = f"{len(expected)} arrays" if k is None else f"{expected[k][1]} {expected[k][0]}"
+            raise ValueError(f"{self.name}: {array.name}: expected {want} as in the first list, got {got}")
+        return backend
+
+    def _device(self, name: str, x: Any) -> str:
+        try:
+            return device.of(x)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {name}: {error}") from None
+
+    def _promote(self, args: list[Any]) -> None:
+        floats = [i for i, a in enumerate(self.arrays) if a.kind == "float" and not a.is_list]
+        floats = [i for i in floats if isinstance(args[i], np.ndarray)]
+        dtype = np.result_type(*(args[i].dtype for i in floats))
+        for i in floats:
+            args[i] = args[i].astype(dtype, copy=False)
+
+    def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
+        term = " ".join(_filled(t, sizes) for t in array.term) or "()"
+        kind = {"float": "float32 or float64"}.get(array.kind, array.kind)
+        error = ValueError if x.dtype.kind in _KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
+        raise error(
+            f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}"
+        )
+
+    def _choose(self, backend: str) -> Callable[..., Any]:
+        if self.view or device.reference_only():
+            return self.reference
+        return self.kernel(backend or "cpu")
+
+    def kernel(self, backend: str) -> Callable[..., Any]:
+        """This op's function in a backend: the one of the same name in the file of the same name."""
+        found = self._kernels.get(backend)
+        if found is None:
+            module = import_module(f".{backend}.{self.family}", __package__)
+            found = self._kernels[backend] = getattr(module, self.name)
+        return found
+
+    @cached_property
+    def _kernels(self) -> dict[str, Callable[..., Any]]:
+        return {}
+
+
+def op(
+    shape: str,
+    *,
+    backward: str | None = None,
+    backward_of: str | None = None,
+    no_gradient: str | None = None,
+    saves: str = "",
+    outputs: str = "",
+    view: bool = False,
+    check: Callable[..., None] | None = None,
+) -> Callable[[Callable[..., Any]], Op]:
+    """Enter a function in the registry (see the module's docstring).
+
+    Args:
+        shape: terms of array arguments, an arrow, terms of outputs.
+        backward, backward_of, no_gradient: exactly one: the name of the backward op, of the op that this one is the
+            backward of, or a sentence that says why there is no gradient.
+        saves: names of what is computed on the side for the backward op.
+        outputs: names of the outputs where there are several; a single one is `out`.
+        view: the body works on the arrays of every backend and copies nothing: no kernels.
+        check: called with all arguments, raises ValueError where they do not fit together.
+    """
+
+    def enter(body: Callable[..., Any]) -> Op:
+        made = Op(
+            body,
+            shape,
+            backward=backward,
+            backward_of=backward_of,
+            no_gradient=no_gradient,
+            saves=saves,
+            outputs=outputs,
+            view=view,
+            check=check,
+        )
+        if made.name in registry:
+            raise TypeError(f"op {made.name}: already in the registry, from {registry[made.name].__module__}")
+        registry[made.name] = made
+        return made
+
+    return enter
+
+
+def seal() -> None:
+    """Check that forward and backward ops name each other and that their arguments fit; called once all are in."""
+    for made in registry.values():
+        if made.backward_of is not None:
+            forward = registry.get(made.backward_of)
+            if forward is None or forward.backward_name != made.name:
+                raise TypeError(
+                    f"op {made.name}: is the backward of {made.backward_of!r}, which does not say so"
+                )
+        if made.backward_name is None:
+            continue
+        if made.backward_name not in registry or registry[made.backward_name].backward_of != made.name:
+            raise TypeError(
+                f"op {made.name}: its backward op {made.backward_name!r} is missing or not its own"
+            )
+        gradients = [f"d{name}" for name in made.outputs]
+        if made.backward.names[: len(gradients)] != gradients:
+            raise TypeError(
+                f"op {made.backward.name}: expected its first arguments to be {', '.join(gradients)}"
+            )
+        known = {*made.names, *made.outputs, *made.saves, *(f"{n}_shape" for n in made.names)}
+        if unknown := [name for name in made.wanted if name not in known]:
+            raise TypeError(
+                f"op {made.backward.name}: {made.name} has nothing called {', '.join(unknown)} to save"
+            )
+        if len(made.backward.outputs) != len(made.differentiable):
+            raise TypeError(
+                f"op {made.backward.name}: expected a gradient for each of {', '.join(made.differentiable)}, "
+                f"got {len(made.backward.outputs)} outputs"
+            )
+
+
+def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None) -> None:
+    """Raise ValueError where an id lies outside [0, size) and is not `ignore_index`."""
+    bad = (ids < 0) | (ids >= size)
+    if ignore_index is not None:
+        bad &= ids != ignore_index
+    if bad.any():
+        raise bad_id(name, ids, int(np.flatnonzero(bad)[0]), size, ignore_index)
+
+
+def bad_id(name: str, ids: np.ndarray, position: int, size: int, ignore_index: int | None) -> ValueError:
+    """The error for the id at a flat position, outside [0, size): `name` is "op: argument"."""
+    or_ignored = "" if ignore_index is None else f" (or ignore_index, {ignore_index})"
+    at = tuple(int(i) for i in np.unravel_index(position, ids.shape))
+    return ValueError(f"{name}: expected 0 <= id < {size}{or_ignored}, got {int(ids.flat[position])} at {at}")
+
+
+def _array(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Array:
+    options = get_args(hint) if get_origin(hint) in (Union, pytypes.UnionType) else (hint,)
+    is_list = len(term) == 1 and term[0].startswith("*")
+    kinds = [o.__metadata__[0] for o in options if get_origin(o) is Annotated]
+    if is_list:
+        kinds = ["float"]
+    if not kinds:
+        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints or Bools, got {hint}")
+    return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
+
+
+def _rule(hint: Any) -> Any:
+    """What bounds a parameter: a tuple of words, an Interval, or None."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
+        return hint.__metadata__[0]
+    return None
+
+
+def _describe(rule: Any) -> str:
+    return " or ".join(map(repr, rule)) if type(rule) is tuple else str(rule)
+
+
+def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
+    """Whether a shape fits a term, given the sizes bound so far; binds the new ones."""
+    fixed = [t for t in term if not t.endswith("...")]
+    if len(fixed) == len(term):
+        if len(shape) != len(term):
+            return False
+    elif len(shape) < len(fixed):
+        return False
+    rest = shape[: len(shape) - len(fixed)]
+    if term and term[0].endswith("..."):
+        group = term[0]
+        if group == "...":
+            try:
+                sizes[group] = np.broadcast_shapes(sizes.get(group, ()), rest)
+            except ValueError:
+                return False
+        elif sizes.setdefault(group, rest) != rest:
+            return False
+    for t, n in zip(fixed, shape[len(rest) :], strict=True):
+        want = int(t) if t.isdigit() else sizes.setdefault(t, n)
+        if want != n:
+            return False
+    return True
+
+
+def _filled(token: str, sizes: dict[str, Any]) -> str:
+    value = sizes.get(token)
+    if value is None:
+        return token
+    return ", ".join(map(str, value)) or "()" if isinstance(value, tuple) else f"{token}={value}"

@@ -1,0 +1,1 @@
+"""The ops, a file per family: signature, maths, NumPy reference, and which op is the gradient of which."""

@@ -1,0 +1,317 @@
+"""What every op must pass, whoever wrote it. Each check raises AssertionError with the op, the argument, the place,
+what came and what was expected. The tests run them over the registry; the benchmarks run them before they time."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cases import Sample, find
+
+import octavo
+from octavo.kernels import ONE, Op, device, registry
+from octavo.kernels.cpu.kernel import kernels
+
+DTYPES = (np.float32, np.float64)
+BACKENDS = ("cpu",)
+GRADIENT_SIZE = 300
+STEP = 1e-5
+
+
+def samples_of(op: Op) -> Iterator[Sample]:
+    """An op's samples; those of a backward op are made from its forward op's."""
+    case = find(op.name)
+    if op.backward_of is None:
+        yield from case.samples()
+        return
+    forward = registry[op.backward_of]
+    for sample in case.samples():
+        for ones in (False, True) if op.arrays[0].takes_one else (False,):
+            yield Sample(*_backward_arguments(forward, sample, ones=ones))
+
+
+def gradient(op: Op) -> None:
+    """1. The float64 reference's gradients against central differences, in every entry of the small samples."""
+    checked = 0
+    for sample in find(op.name).samples():
+        if sample.size() > GRADIENT_SIZE:
+            continue
+        checked += 1
+        args = op._bind(list(sample.args), sample.kwargs)
+        outputs, _ = _reference(op, args)
+        cotangents = [np.asarray(c) for c in _cotangents(outputs)]
+        found = op.backward.reference(*_backward_arguments(op, sample, cotangents))
+        found = dict(zip(op.differentiable, found if isinstance(found, tuple) else (found,), strict=True))
+        for name, given in found.items():
+            i = op.names.index(name)
+            if args[i] is None:
+                assert given is None, f"{op.name}{sample}: gradient of {name}, which was not given"
+                continue
+            assert given.shape == args[i].shape, (
+                f"{op.backward.name}{sample}: gradient of {name} has shape {given.shape}, expected {args[i].shape}"
+            )
+            _compare_differences(op, sample, args, i, cotangents, given)
+    assert checked, f"{op.name}: no sample of at most {GRADIENT_SIZE} elements for the gradient check"
+
+
+def _compare_differences(op, sample, args, i, cotangents, given) -> None:
+    x = args[i].copy()
+    moved = [*args[:i], x, *args[i + 1 :]]
+
+    def value() -> float:
+        outputs, _ = _reference(op, moved)
+        return sum(
+            float((c * np.where(np.isfinite(o), o, 0)).sum())
+            for c, o in zip(cotangents, outputs, strict=True)
+        )
+
+    size = abs(value())
+    for at in np.ndindex(x.shape):
+        if not np.isfinite(x[at]):
+            continue
+        old = x[at]
+        x[at] = old + STEP
+        up = value()
+        x[at] = old - STEP
+        down = value()
+        x[at] = old
+        expected = (up - down) / (2 * STEP)
+        rounding = 1e-14 * max(size, abs(up), abs(old)) / STEP
+        tolerance = 1e-6 * max(1.0, abs(expected)) + rounding
+        assert abs(given[at] - expected) <= tolerance, (
+            f"{op.backward.name}{sample}: d{op.names[i]}{list(at)}: got {given[at]}, differences give {expected}"
+        )
+
+
+def parity(op: Op, backend: str = "cpu") -> None:
+    """2. A backend against the float64 reference, over dtypes, layouts and threads; the same bits each time."""
+    ulps = find(op.name).ulps
+    for sample in samples_of(op):
+        bound = op._bind(list(sample.args), sample.kwargs)
+        for dtype in DTYPES:
+            args = [_cast(x, dtype) for x in bound]
+            expected = _results(op, [_cast(_copy(x), np.float64) for x in args], reference=True)
+            first = None
+            for layout in (_copy,) if op.in_place else LAYOUTS:
+                for threads in (1, octavo.threads()):
+                    got = _run(op, [layout(x) for x in args], threads)
+                    where = f"{op.name}{sample} {np.dtype(dtype).name} {layout.__name__} {threads} threads"
+                    if first is None:
+                        first = got
+                        for k, (g, e) in enumerate(zip(got, expected, strict=True)):
+                            _compare(f"{where}: result {k}", g, e, dtype, ulps, k < len(op.outputs))
+                    for k, (g, f) in enumerate(zip(got, first, strict=True)):
+                        assert _same_bits(g, f), f"{where}: result {k} differs from the first run's bits"
+
+
+def bad(op: Op) -> None:
+    """3. Bad input raises the documented error, and no backend is entered for what metadata show."""
+    case = find(op.name)
+    assert case.bad or op.backward_of, f"{op.name}: no bad input in its case"
+    for sample in case.bad if op.backward_of is None else ():
+        entered = []
+        kernel = None if op.view else op.kernel("cpu")
+        op._kernels["cpu"] = lambda *a, kernel=kernel, entered=entered: entered.append(1) or kernel(*a)
+        try:
+            op(*sample.args, **sample.kwargs)
+        except sample.error as error:
+            assert sample.text in str(error), (
+                f"{op.name}{sample}: got the text {error}, expected {sample.text}"
+            )
+        except Exception as error:
+            raise AssertionError(
+                f"{op.name}{sample}: raised {error!r}, expected {sample.error.__name__}"
+            ) from error
+        else:
+            raise AssertionError(f"{op.name}{sample}: accepted, expected {sample.error.__name__}")
+        finally:
+            op._kernels.pop("cpu")
+        assert sample.data or not entered, f"{op.name}{sample}: refused only after a backend had been entered"
+
+
+def reached(family: str) -> None:
+    """4. Every kernel of a family runs for some sample of the family's ops."""
+    import_module(f"octavo.kernels.cpu.{family}")
+    ours = [k for k in kernels if k.fn.__module__ == f"octavo.kernels.cpu.{family}"]
+    for kernel in ours:
+        kernel.launched = 0
+    for op in registry.values():
+        if op.family != family or op.view:
+            continue
+        for sample in samples_of(op):
+            _results(op, [_cast(_copy(x), np.float32) for x in op._bind(list(sample.args), sample.kwargs)])
+    idle = [k.name for k in ours if not k.launched]
+    assert not idle, f"no sample of tests/cases/{family}.py reaches {', '.join(idle)}"
+
+
+def complete(op: Op, backend: str = "cpu") -> None:
+    """Each backend has the op, with the same name and parameters, in the file of the same name, or says why not."""
+    if op.view:
+        return
+    path = Path(octavo.__file__).parent / "kernels" / backend / f"{op.family}.py"
+    assert path.exists(), f"{op.name}: {backend}/{op.family}.py is missing"
+    module = import_module(f"octavo.kernels.{backend}.{op.family}")
+    reason = getattr(module, "LACKS", {}).get(op.name)
+    if reason is not None:
+        assert len(reason.split()) > 2, f"{op.name}: {backend} says no reason why it lacks it"
+        return
+    kernel = getattr(module, op.name, None)
+    assert kernel is not None, f"{op.name}: {backend}/{op.family}.py has no such function"
+    expected = list(inspect.signature(op.reference).parameters)
+    got = list(inspect.signature(kernel).parameters)
+    assert got == expected, f"{op.name}: {backend} takes {got}, the op {expected}"
+
+
+def documented(op: Op) -> None:
+    """A public op says what it computes; its docstring is at most 25 lines."""
+    lines = (op.__doc__ or "").strip().splitlines()
+    assert lines, f"{op.name}: no docstring"
+    assert len(lines) <= 25, f"{op.name}: docstring of {len(lines)} lines, at most 25"
+    if op.backward_of is None:
+        for word in ("Args:", "Source:"):
+            assert any(word in line for line in lines), f"{op.name}: its docstring has no {word!r}"
+
+
+def public_functions(path: Path) -> set[str]:
+    """Names of the functions that a file of `ops/` decorates with @op."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(d, ast.Call) and getattr(d.func, "id", "") == "op" for d in node.decorator_list)
+    }
+
+
+def _backward_arguments(op: Op, sample: Sample, cotangents: Any = None, *, ones: bool = False) -> list[Any]:
+    args = op._bind(list(sample.args), sample.kwargs)
+    outputs, saved = _reference(op, args)
+    cotangents = [ONE] * len(outputs) if ones else cotangents or _cotangents(outputs)
+    return [*cotangents, *saved]
+
+
+def _reference(op: Op, args: list[Any]) -> tuple[list[np.ndarray], tuple[Any, ...]]:
+    with np.errstate(all="ignore"):
+        results = op.reference(*args, True) if op.takes_save else op.reference(*args)
+    results = results if isinstance(results, tuple) else (results,)
+    saved = ()
+    if op.backward_name:
+        found = dict(zip(op.outputs + op.saves, results, strict=True))
+        saved = tuple(op._value(name, args, found) for name in op.wanted)
+    return [np.asarray(r) for r in results[: len(op.outputs)]], saved
+
+
+def _cotangents(outputs: list[np.ndarray]) -> list[np.ndarray]:
+    rng = np.random.default_rng(7)
+    return [rng.standard_normal(o.shape).astype(np.float32).astype(np.float64) for o in outputs]
+
+
+def _results(op: Op, args: list[Any], reference: bool = False) -> list[Any]:
+    """Outputs and what is saved on the side, flat; for an op that works in place, its lists afterwards."""
+    run = op.reference if reference or op.view else op.kernel("cpu")
+    with np.errstate(all="ignore"):
+        results = run(*args, True) if op.takes_save else run(*args)
+    if op.in_place:
+        return [x for a, xs in zip(op.arrays, args, strict=False) if a.is_list for x in xs]
+    return list(results) if isinstance(results, tuple) else [results]
+
+
+def _run(op: Op, args: list[Any], threads: int) -> list[Any]:
+    before = octavo.threads()
+    octavo.threads(threads)
+    device.poison(True)
+    try:
+        return [_copy(r) for r in _results(op, args)]
+    finally:
+        device.poison(False)
+        octavo.threads(before)
+
+
+def _compare(where: str, got: Any, expected: Any, dtype: Any, ulps: float, is_output: bool) -> None:
+    if expected is None:
+        assert got is None, f"{where}: got {got!r}, expected None"
+        return
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape, f"{where}: shape {got.shape}, expected {expected.shape}"
+    if expected.dtype.kind != "f":
+        assert got.dtype.kind == expected.dtype.kind, f"{where}: dtype {got.dtype}, expected {expected.dtype}"
+        assert np.array_equal(got, expected), f"{where}: got {got}, expected {expected}"
+        return
+    if is_output:
+        assert got.dtype == dtype, f"{where}: dtype {got.dtype}, expected {np.dtype(dtype)}"
+    finite = np.isfinite(expected)
+    assert np.array_equal(got[~finite], expected[~finite], equal_nan=True), f"{where}: NaN or inf elsewhere"
+    error = np.abs(np.where(finite, got, 0) - np.where(finite, expected, 0))
+    scale = np.abs(expected[finite]).max(initial=0.0)
+    bound = ulps * np.finfo(dtype).eps * scale + np.finfo(dtype).tiny
+    if not (error <= bound).all():
+        at = np.unravel_index(int(np.argmax(np.nan_to_num(error, nan=np.inf))), error.shape)
+        raise AssertionError(
+            f"{where} at {list(map(int, at))}: got {got[at]}, expected {expected[at]}: "
+            f"{error[at] / (np.finfo(dtype).eps * max(scale, np.finfo(dtype).tiny)):.0f} ulps of the largest, "
+            f"allowed {ulps:g}"
+        )
+
+
+def _same_bits(a: Any, b: Any) -> bool:
+    if a is None or b is None:
+        return a is b
+    return np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    if isinstance(x, (list, tuple)) and x and isinstance(x[0], np.ndarray):
+        return [_cast(e, dtype) for e in x]
+    return x.astype(dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+
+
+def _copy(x: Any) -> Any:
+    if isinstance(x, list) and x and isinstance(x[0], np.ndarray):
+        return [e.copy() for e in x]
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+def _on_arrays(layout):
+    def apply(x: Any) -> Any:
+        if isinstance(x, list) and x and isinstance(x[0], np.ndarray):
+            return [layout(e) for e in x]
+        return layout(x) if isinstance(x, np.ndarray) else x
+
+    apply.__name__ = layout.__name__
+    return apply
+
+
+@_on_arrays
+def _read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+@_on_arrays
+def _strided(x):
+    if x.ndim == 0:
+        return x
+    wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1] + 1), x.dtype)
+    wide[..., 1::2] = x
+    return wide[..., 1::2]
+
+
+@_on_arrays
+def _transposed(x):
+    return np.asfortranarray(x)
+
+
+@_on_arrays
+def _unaligned(x):
+    raw = np.zeros(x.nbytes + 1, np.uint8)
+    view = raw[1:].view(x.dtype) if x.itemsize == 1 else np.ndarray(x.shape, x.dtype, raw.data, 1)
+    view = view.reshape(x.shape)
+    view[...] = x
+    return view
+
+
+LAYOUTS = (_copy, _read_only, _strided, _transposed, _unaligned)
