@@ -144,9 +144,7 @@ def of(x: Any) -> str:
     """The backend of an array: "cpu" for a NumPy array. Raises TypeError for anything else."""
     if isinstance(x, np.ndarray):
         return "cpu"
-    raise TypeError(
-        f"expected a NumPy array, got {type(x).__name__}; np.asarray makes one of lists and numbers"
-    )
+    raise TypeError(f"expected a NumPy array, got {type(x).__name__}; np.asarray makes one of lists and numbers")
 
 
 def choose(device: str = "auto") -> str:

@@ -216,7 +216,7 @@ class Op:
             if array.is_list:
                 backend = self._check_list(array, x, sizes, backend)
                 continue
-            if x is None and array.optional or x is ONE and array.takes_one:
+            if (x is None and array.optional) or (x is ONE and array.takes_one):
                 continue
             where = "cpu" if type(x) is np.ndarray else self._device(array.name, x)
             if backend and where != backend:
@@ -230,7 +230,7 @@ class Op:
             if array.kind == "float":
                 if x.dtype not in _FLOATS:
                     self._fail(array, sizes, x)
-                mixed = mixed or dtype is not None and x.dtype != dtype
+                mixed = mixed or (dtype is not None and x.dtype != dtype)
                 dtype = x.dtype
             if not _match(array.term, x.shape, sizes):
                 self._fail(array, sizes, x)
@@ -250,14 +250,10 @@ class Op:
         for i, x in enumerate(xs):
             where = self._device(f"{array.name}[{i}]", x)
             if backend and where != backend:
-                raise ValueError(
-                    f"{self.name}: {array.name}[{i}] is on {where}, other arguments on {backend}"
-                )
+                raise ValueError(f"{self.name}: {array.name}[{i}] is on {where}, other arguments on {backend}")
             backend = where
             if x.dtype not in _FLOATS:
-                raise TypeError(
-                    f"{self.name}: {array.name}[{i}]: expected float32 or float64, got {x.dtype} {x.shape}"
-                )
+                raise TypeError(f"{self.name}: {array.name}[{i}]: expected float32 or float64, got {x.dtype} {x.shape}")
             shapes.append((x.shape, x.dtype))
         expected = sizes.setdefault(array.term[0], shapes)
         if shapes != expected:
@@ -284,9 +280,7 @@ class Op:
         term = " ".join(_filled(t, sizes) for t in array.term) or "()"
         kind = {"float": "float32 or float64"}.get(array.kind, array.kind)
         error = ValueError if x.dtype.kind in _KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
-        raise error(
-            f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}"
-        )
+        raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
 
     def _choose(self, backend: str) -> Callable[..., Any]:
         if self.view or device.reference_only():
@@ -355,25 +349,17 @@ def seal() -> None:
         if made.backward_of is not None:
             forward = registry.get(made.backward_of)
             if forward is None or forward.backward_name != made.name:
-                raise TypeError(
-                    f"op {made.name}: is the backward of {made.backward_of!r}, which does not say so"
-                )
+                raise TypeError(f"op {made.name}: is the backward of {made.backward_of!r}, which does not say so")
         if made.backward_name is None:
             continue
         if made.backward_name not in registry or registry[made.backward_name].backward_of != made.name:
-            raise TypeError(
-                f"op {made.name}: its backward op {made.backward_name!r} is missing or not its own"
-            )
+            raise TypeError(f"op {made.name}: its backward op {made.backward_name!r} is missing or not its own")
         gradients = [f"d{name}" for name in made.outputs]
         if made.backward.names[: len(gradients)] != gradients:
-            raise TypeError(
-                f"op {made.backward.name}: expected its first arguments to be {', '.join(gradients)}"
-            )
+            raise TypeError(f"op {made.backward.name}: expected its first arguments to be {', '.join(gradients)}")
         known = {*made.names, *made.outputs, *made.saves, *(f"{n}_shape" for n in made.names)}
         if unknown := [name for name in made.wanted if name not in known]:
-            raise TypeError(
-                f"op {made.backward.name}: {made.name} has nothing called {', '.join(unknown)} to save"
-            )
+            raise TypeError(f"op {made.backward.name}: {made.name} has nothing called {', '.join(unknown)} to save")
         if len(made.backward.outputs) != len(made.differentiable):
             raise TypeError(
                 f"op {made.backward.name}: expected a gradient for each of {', '.join(made.differentiable)}, "

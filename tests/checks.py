@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import Sample, find
-
 import octavo
+from cases import Sample, find
 from octavo.kernels import ONE, Op, device, registry
 from octavo.kernels.cpu.kernel import kernels
 
@@ -63,10 +62,7 @@ def _compare_differences(op, sample, args, i, cotangents, given) -> None:
 
     def value() -> float:
         outputs, _ = _reference(op, moved)
-        return sum(
-            float((c * np.where(np.isfinite(o), o, 0)).sum())
-            for c, o in zip(cotangents, outputs, strict=True)
-        )
+        return sum(float((c * np.where(np.isfinite(o), o, 0)).sum()) for c, o in zip(cotangents, outputs, strict=True))
 
     size = abs(value())
     for at in np.ndindex(x.shape):
@@ -118,13 +114,9 @@ def bad(op: Op) -> None:
         try:
             op(*sample.args, **sample.kwargs)
         except sample.error as error:
-            assert sample.text in str(error), (
-                f"{op.name}{sample}: got the text {error}, expected {sample.text}"
-            )
+            assert sample.text in str(error), f"{op.name}{sample}: got the text {error}, expected {sample.text}"
         except Exception as error:
-            raise AssertionError(
-                f"{op.name}{sample}: raised {error!r}, expected {sample.error.__name__}"
-            ) from error
+            raise AssertionError(f"{op.name}{sample}: raised {error!r}, expected {sample.error.__name__}") from error
         else:
             raise AssertionError(f"{op.name}{sample}: accepted, expected {sample.error.__name__}")
         finally:

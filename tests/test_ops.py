@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import checks
-import pytest
-
 import octavo
+import pytest
 from octavo import kernels
 from octavo.kernels import registry
 
@@ -50,6 +49,4 @@ def test_documented(name):
 def test_table_of_contents():
     for path in (ROOT / "kernels" / "ops").glob("*.py"):
         for name in checks.public_functions(path):
-            assert getattr(kernels, name, None) is registry.get(name), (
-                f"kernels/__init__.py does not list {name}"
-            )
+            assert getattr(kernels, name, None) is registry.get(name), f"kernels/__init__.py does not list {name}"

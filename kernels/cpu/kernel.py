@@ -58,9 +58,7 @@ def primitive(fn: Callable[..., Any]) -> Any:
     return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, inline="never")(fn)
 
 
-def kernel(
-    signature: str, *, parallel: bool = True, name: str = ""
-) -> Callable[[Callable[..., None]], "Kernel"]:
+def kernel(signature: str, *, parallel: bool = True, name: str = "") -> Callable[[Callable[..., None]], "Kernel"]:
     """Make a kernel of a function (see the module's docstring). `name` tells apart those of one factory."""
     return lambda fn: Kernel(fn, signature, parallel, name)
 
@@ -106,9 +104,7 @@ class Kernel:
             if dtype in self._compiled:
                 return self._compiled[dtype]
             signature = types.void(*(_type(t, dtype, is_input) for t, is_input in self._tokens))
-            dispatcher = numba.njit(
-                parallel=self.parallel, fastmath=FASTMATH, error_model="numpy", nogil=True
-            )(self.fn)
+            dispatcher = numba.njit(parallel=self.parallel, fastmath=FASTMATH, error_model="numpy", nogil=True)(self.fn)
             cache = _Cache(f"{self.name}-{dtype}")
             dispatcher._cache = cache
             start = time.perf_counter()

@@ -8,8 +8,6 @@ import os
 from functools import lru_cache
 from typing import Any
 
-import numba
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils

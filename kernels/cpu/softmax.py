@@ -1,6 +1,5 @@
 """Softmax: a task is a row; three passes over it while it is in cache (maximum, exponentials and sum, scale)."""
 
-import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty
@@ -21,9 +20,7 @@ def softmax_backward(dout, out):
     dx = empty(out.shape, out.dtype)
     rows = (-1, max(1, out.shape[-1]))
     if out.size:
-        _softmax_backward_kernel(
-            dx.reshape(rows), contiguous(dout).reshape(rows), contiguous(out).reshape(rows)
-        )
+        _softmax_backward_kernel(dx.reshape(rows), contiguous(dout).reshape(rows), contiguous(out).reshape(rows))
     return dx
 
 
