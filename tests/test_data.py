@@ -27,7 +27,8 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("vocab_size, dtype", [(65536, np.uint16), (65537, np.uint32)])
 def test_what_is_written_is_read(path, vocab_size, dtype):
-    tokenizer, seen = Characters(vocab_size), []
+    tokenizer = Characters(vocab_size)
+    seen: list[int] = []
     write_tokens(path, iter(["aé", "", "b"]), tokenizer, seen.append)
     file = TokenFile(path, tokenizer)
     assert file.tokens.tolist() == [97, 233, 256, 256, 98, 256]
@@ -169,7 +170,7 @@ def test_batches_refuse_what_cannot_be():
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         Batches(tokens, 0, 4)
     with pytest.raises(TypeError, match=r"context must be a whole number, got 4\.0"):
-        Batches(tokens, 1, 4.0)
+        Batches(tokens, 1, 4.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         Batches(tokens, 1, 4, seed=-1)
     with pytest.raises(ValueError, match="step must be at least 0, got -1"):

@@ -29,9 +29,16 @@ def test_a_failed_block_changes_nothing(tmp_path, error):
 
 def test_bytes_reach_the_disk_before_the_name(tmp_path, monkeypatch):
     events = []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda fd: (events.append("fsync"), fsync(fd)))
-    monkeypatch.setattr(os, "replace", lambda a, b: (events.append("replace"), replace(a, b)))
+
+    def recorded(name, call):
+        def record(*arguments):
+            events.append(name)
+            return call(*arguments)
+
+        return record
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, recorded(name, getattr(os, name)))
     with atomic_write(tmp_path / "a") as file:
         file.write(b"a")
     assert events[:2] == ["fsync", "replace"]
