@@ -1,0 +1,1 @@
+"""Tensors, layers, models and training."""

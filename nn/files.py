@@ -1,0 +1,46 @@
+"""Files that are either the old one or the new one, whenever the process is killed."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["atomic_write"]
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a binary file for writing that takes the place of `path` when the block ends without exception.
+
+    The bytes go to a temporary file in the same folder and reach the disk (fsync) before the rename. A
+    failed block removes the temporary file and leaves `path` as it was. Where `path` is a symbolic link, the
+    link stays and its target is replaced.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        IsADirectoryError: `path` is a folder.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"cannot write {target}: it is a folder; name a file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {target}: there is no folder {target.parent}; create it first")
+    # A name of its own, not target.name with a suffix: that could pass the file system's limit on names.
+    temporary = target.with_name(f".octavo-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    # The rename itself is durable only with its folder; Windows and some network file systems refuse this.
+    with suppress(OSError):
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
