@@ -5,6 +5,7 @@ in tests/test_maths.py. Source of the scheme: Cody and Waite, Software Manual fo
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import types
@@ -13,7 +14,7 @@ from numba.extending import overload
 from .kernel import primitive
 from .simd import bits, from_bits
 
-_JIT = {"fastmath": {"contract"}, "error_model": "numpy"}
+_JIT: Any = {"fastmath": {"contract"}, "error_model": "numpy"}
 
 
 def _taylor_expm1(dtype, degree):
