@@ -1,7 +1,8 @@
 """Primitives of the CPU kernels: branch-free, so that a loop over them becomes vector instructions.
 
 Each works on float32 and float64 scalars and keeps their type. Error bounds are in units in the last place, tested
-in tests/test_maths.py. Source of the scheme: Cody and Waite, Software Manual for the Elementary Functions (1980).
+in tests/test_maths.py. Source of the scheme: Cody and Waite, Software Manual for the Elementary Functions
+(1980).
 """
 
 import math
@@ -45,7 +46,7 @@ def _make(fmt):
     mantissa, bias, log2e, magic = fmt.mantissa, fmt.bias, fmt.log2e, fmt.round
     ln2_high, ln2_low, low, high = fmt.ln2_high, fmt.ln2_low, fmt.low, fmt.high
     coefficients = fmt.coefficients
-    one, two, zero, half = f(1), f(2), f(0), i(1)
+    one, two, half = f(1), f(2), i(1)
     tanh_limit = f(10) if f is np.float32 else f(20)
 
     @primitive
@@ -79,8 +80,7 @@ def _make(fmt):
         n, e = reduce(two * a)
         scale = power_of_two(n)
         e = e * scale + (scale - one)  # exp(2|x|) - 1
-        t = e / (e + two)
-        return -t if x < zero else t
+        return math.copysign(e / (e + two), x)
 
     return exp, tanh
 
@@ -111,3 +111,34 @@ def _tanh(x):
     if x == types.float32:
         return lambda x: _TANH32(x)
     return lambda x: _TANH64(x)
+
+
+@primitive
+def sigmoid(x):
+    """1 / (1 + exp(-x)), at most 4 ulp."""
+    one = type(x)(1)
+    return one / (one + exp(-x))
+
+
+_GELU_SCALE, _GELU_CUBIC = math.sqrt(8 / math.pi), 0.044715
+
+
+@primitive
+def gelu(x):
+    """x (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x**3), as x sigmoid(2u), so that nothing cancels."""
+    f = type(x)
+    return x * sigmoid(f(_GELU_SCALE) * x * (f(1) + f(_GELU_CUBIC) * x * x))
+
+
+@primitive
+def gelu_derivative(x):
+    """s + 2 x u' s (1 - s), s = sigmoid(2u), from exp(-|2u|), which cannot overflow; 0 or 1 far out."""
+    f = type(x)
+    a = abs(x)
+    a = f(25) if a > f(25) else a
+    cubic = f(_GELU_CUBIC) * a * a
+    e = exp(-f(_GELU_SCALE) * a * (f(1) + cubic))
+    s = f(1) / (f(1) + e)
+    slope = f(_GELU_SCALE) * a * (f(1) + f(3) * cubic) * e * s * s
+    right, left = s + slope, e * s - slope
+    return left if x < f(0) else right
