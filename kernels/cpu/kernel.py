@@ -106,7 +106,7 @@ class Kernel:
             signature = types.void(*(_type(t, dtype, is_input) for t, is_input in self._tokens))
             dispatcher = numba.njit(parallel=self.parallel, fastmath=FASTMATH, error_model="numpy", nogil=True)(self.fn)
             cache = _Cache(f"{self.name}-{dtype}")
-            dispatcher._cache = cache
+            dispatcher._cache = cache  # type: ignore[attr-defined]
             start = time.perf_counter()
             dispatcher.compile(signature)
             dispatcher.disable_compile()
