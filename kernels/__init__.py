@@ -2,6 +2,7 @@
 
 from . import device, dispatch
 from .dispatch import ONE, Op, registry
+from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.softmax import softmax, softmax_backward
 
 dispatch.seal()
