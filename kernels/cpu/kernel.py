@@ -54,8 +54,8 @@ kernels: list["Kernel"] = []
 
 
 def primitive(fn: Callable[..., Any]) -> Any:
-    """Compile a helper that kernels call: its arithmetic is kept in the order in which it is written."""
-    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, inline="never")(fn)
+    """Compile a helper of kernels, inlined so that loops over it become vectors: its arithmetic keeps its order."""
+    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)(fn)
 
 
 def kernel(signature: str, *, parallel: bool = True, name: str = "") -> Callable[[Callable[..., None]], "Kernel"]:
