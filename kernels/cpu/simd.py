@@ -15,8 +15,9 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
-from .kernel import primitive
+from .kernel import subroutine
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 WIDTHS = (16, 8, 4, 1)  # float32 elements of a vector: AVX-512, AVX2, NEON or SSE, plain
@@ -67,6 +68,31 @@ def _load(b: Any, pointer: Any, kind: ir.Type, align: int = 1) -> Any:
     value = b.load(b.bitcast(pointer, kind.as_pointer()))
     value.align = align
     return value
+
+
+@intrinsic
+def array_at(typing_context, address, start, size, like):
+    """Elements [start, start + size) of the C-contiguous array whose data are at `address`, of the dtype of `like`.
+
+    For lists of arrays, which Numba would unpack one by one. Nothing here keeps the array alive: the caller does.
+    """
+    array_type = types.Array(like.dtype, 1, "C", aligned=False)
+
+    def codegen(ctx, b, sig, args):
+        scalar = _llvm_type(sig.args[3].dtype)
+        item = ctx.get_abi_sizeof(scalar)
+        array = ctx.make_array(array_type)(ctx, b)
+        arrayobj.populate_array(
+            array,
+            data=b.gep(b.inttoptr(args[0], scalar.as_pointer()), [args[1]]),
+            shape=[args[2]],
+            strides=[ir.Constant(I64, item)],
+            itemsize=ir.Constant(I64, item),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(types.uint64, types.int64, types.int64, like), codegen
 
 
 @intrinsic
@@ -143,7 +169,7 @@ def tile(width: int) -> Tile:
 
         return types.void(a, types.int64, b, types.int64, c, *[types.int64] * 4), codegen
 
-    @primitive
+    @subroutine
     def tile_product(a, i, b, j, c, k, depth, ldc, accumulate):
         multiply(a, i, b, j, c, k, depth, ldc, accumulate)
 
