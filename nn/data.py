@@ -272,9 +272,7 @@ def _gather(tokens: NDArray[Any], starts: NDArray[np.int64], context: int) -> Ba
 def _read_header(path: Path, data: bytes) -> tuple[int, dict[str, Any]]:
     """Where the tokens start, and the fields of the header; every field has the right type and range."""
     if len(data) < _PREFIX.size or not data.startswith(_MAGIC):
-        raise ValueError(
-            f"{path} is not a token file: it does not start with {_MAGIC.decode()}; name another"
-        )
+        raise ValueError(f"{path} is not a token file: it does not start with {_MAGIC.decode()}; name another")
     start = _PREFIX.size + _PREFIX.unpack_from(data)[1]
     if start > len(data) or start % _ALIGNMENT:
         raise _damaged(path, "its header has an impossible length")

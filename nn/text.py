@@ -58,9 +58,7 @@ def read_texts(source: str | os.PathLike[str] | None = None) -> list[Document]:
     path = Path(source)
     # Path("") is the current folder, which nobody asks for with an unset variable.
     if source == "" or not path.exists():
-        raise FileNotFoundError(
-            f"there is no {str(source)!r}; give a file, a folder, or - for standard input"
-        )
+        raise FileNotFoundError(f"there is no {str(source)!r}; give a file, a folder, or - for standard input")
     if path.is_dir():
         return _read_folder(path)
     return [Document(path.name, _decode(path.read_bytes(), path))]
@@ -82,9 +80,7 @@ def split_texts(documents: Sequence[Document], val_fraction: float = 0.1) -> Spl
     if len(documents) == 1:
         name, text = documents[0]
         if len(text) < 2:
-            raise ValueError(
-                f"{name} is too short to hold some back ({len(text)} characters); give more text"
-            )
+            raise ValueError(f"{name} is too short to hold some back ({len(text)} characters); give more text")
         cut = len(text) - _share(len(text), val_fraction)
         return Split([text[:cut]], [text[cut:]], whole_documents=False)
     by_hash = sorted(range(len(documents)), key=lambda i: _hash(documents[i].name))

@@ -124,9 +124,7 @@ def test_the_wrong_file_is_refused(path):
         TokenFile(path.parent)
 
 
-@pytest.mark.parametrize(
-    "count, batch_size, context", [(101, 3, 8), (9, 4, 8), (15, 2, 8), (16, 5, 8), (64, 7, 1)]
-)
+@pytest.mark.parametrize("count, batch_size, context", [(101, 3, 8), (9, 4, 8), (15, 2, 8), (16, 5, 8), (64, 7, 1)])
 def test_every_window_once_an_epoch_whatever_the_order_of_steps(count, batch_size, context):
     tokens = np.arange(count, dtype=np.uint16)
     batches = Batches(tokens, batch_size, context, seed=5)

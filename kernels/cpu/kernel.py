@@ -174,9 +174,8 @@ def _forget_old(root: Path, days: float = 30) -> None:
 @lru_cache(None)
 def fingerprint() -> str:
     """A hash of everything that machine code depends on."""
-    digest = hashlib.sha256(
-        f"{sys.implementation.cache_tag} {numba.__version__} {cpu_target.target_context.codegen().magic_tuple()}".encode()
-    )
+    target = cpu_target.target_context.codegen().magic_tuple()
+    digest = hashlib.sha256(f"{sys.implementation.cache_tag} {numba.__version__} {target}".encode())
     kernels_folder = Path(__file__).parents[1]
     for source in sorted(kernels_folder.rglob("*.py")):
         digest.update(source.relative_to(kernels_folder).as_posix().encode() + b"\0" + source.read_bytes())
