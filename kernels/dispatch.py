@@ -35,14 +35,16 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Interval(NamedTuple):
-    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`."""
+    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`; a whole one for `int`."""
 
     low: float = -np.inf
     high: float = np.inf
     open: str = ""  # "low", "high" or "both"
+    whole: bool = False
 
     def __contains__(self, x: object) -> bool:
-        if isinstance(x, bool) or not isinstance(x, (int, float, np.integer, np.floating)):
+        numbers = (int, np.integer) if self.whole else (int, float, np.integer, np.floating)
+        if isinstance(x, bool) or not isinstance(x, numbers):
             return False
         above = x > self.low if self.open in ("low", "both") else x >= self.low
         return bool(above and (x < self.high if self.open in ("high", "both") else x <= self.high))
@@ -52,7 +54,7 @@ class Interval(NamedTuple):
             "(" if self.open in ("low", "both") else "[",
             ")" if self.open in ("high", "both") else "]",
         )
-        return f"a number in {left}{self.low:g}, {self.high:g}{right}"
+        return f"a {'whole ' * self.whole}number in {left}{self.low:g}, {self.high:g}{right}"
 
 
 class One:
@@ -399,7 +401,7 @@ def _rule(hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return get_args(hint)
     if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
-        return hint.__metadata__[0]
+        return hint.__metadata__[0]._replace(whole=get_args(hint)[0] is int)
     return None
 
 
