@@ -132,7 +132,7 @@ def threads(count: int | None = None) -> int:
     """
     import numba
 
-    most = numba.config.NUMBA_NUM_THREADS
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     if count is not None:
         if not 1 <= count <= most:
             raise ValueError(f"threads: expected 1 to {most} (the processors of this process), got {count}")

@@ -170,9 +170,9 @@ class Op:
 
     def forward(self, *args: Any, save: bool = True, **kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
         """(outputs, what `backward` takes after the output gradients; empty if `save` is false)."""
-        args = self._bind(args, kwargs)
-        run = self._choose(self._check(args))
-        results = run(*args, save) if self.takes_save else run(*args)
+        bound = self._bind(args, kwargs)
+        run = self._choose(self._check(bound))
+        results = run(*bound, save) if self.takes_save else run(*bound)
         if not save or self.backward_name is None:
             if self.takes_save:
                 results = results[: len(self.outputs)]
@@ -180,7 +180,7 @@ class Op:
             return results, ()
         values = results if isinstance(results, tuple) else (results,)
         found = dict(zip(self.outputs + self.saves, values, strict=True))
-        saved = tuple(self._value(name, args, found) for name in self.wanted)
+        saved = tuple(self._value(name, bound, found) for name in self.wanted)
         values = values[: len(self.outputs)]
         return (values[0] if len(values) == 1 else values), saved
 
@@ -191,7 +191,7 @@ class Op:
             return args[self._position[name]]
         return args[self._position[name.removesuffix("_shape")]].shape
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
             raise TypeError(f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}")
         bound = [*args, *self._defaults[len(args) :]]

@@ -13,7 +13,7 @@ _TASKS = 256  # of the backward pass, dealt out in turn: frequent ids lie side b
 def embedding(ids, weight):
     rows, _ = checked("embedding: ids", ids, len(weight))
     out = empty((*ids.shape, weight.shape[1]), weight.dtype)
-    _gather_kernel(out.reshape(rows.size, -1 if rows.size else 0), rows, contiguous(weight))
+    _gather_kernel(out.reshape(rows.size, weight.shape[1]), rows, contiguous(weight))
     return out
 
 
