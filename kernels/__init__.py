@@ -2,12 +2,9 @@
 
 from . import device, dispatch
 from .dispatch import ONE, Op, registry
-from .ops.attention import attention, attention_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
 from .ops.embedding import embedding, embedding_backward
-from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
-from .ops.matmul import linear, linear_backward, matmul, matmul_backward
 from .ops.norm import layer_norm, layer_norm_backward
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.softmax import softmax, softmax_backward
