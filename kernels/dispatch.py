@@ -234,10 +234,11 @@ class Op:
                     self._fail(array, sizes, x)
                 mixed = mixed or (dtype is not None and x.dtype != dtype)
                 dtype = x.dtype
+            known = len(sizes)
             if not _match(array.term, x.shape, sizes):
-                self._fail(array, sizes, x)
+                self._fail(array, dict([*sizes.items()][:known]), x)
         for i, name, rule in self._rules:
-            if args[i] not in rule:
+            if args[i] not in rule and not (args[i] is None and self._defaults[i] is None):
                 raise ValueError(f"{self.name}: {name}: expected {_describe(rule)}, got {args[i]!r}")
         if self._check_more is not None:
             self._check_more(*args)
@@ -279,7 +280,7 @@ class Op:
             args[i] = args[i].astype(dtype, copy=False)
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
-        term = " ".join(_filled(t, sizes) for t in array.term) or "()"
+        term = " ".join(filter(None, (_filled(t, sizes) for t in array.term)))
         kind = {"float": "float32 or float64"}.get(array.kind, array.kind)
         error = ValueError if x.dtype.kind in _KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
         raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
@@ -398,6 +399,8 @@ def _array(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Ar
 
 def _rule(hint: Any) -> Any:
     """What bounds a parameter: a tuple of words, an Interval, or None."""
+    if get_origin(hint) in (Union, pytypes.UnionType):
+        return next((rule for option in get_args(hint) if (rule := _rule(option)) is not None), None)
     if get_origin(hint) is Literal:
         return get_args(hint)
     if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
@@ -438,4 +441,4 @@ def _filled(token: str, sizes: dict[str, Any]) -> str:
     value = sizes.get(token)
     if value is None:
         return token
-    return ", ".join(map(str, value)) or "()" if isinstance(value, tuple) else f"{token}={value}"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{token}={value}"

@@ -29,7 +29,8 @@ _ACTIVATIONS = {"none": NONE, "gelu": GELU, "relu": RELU}
 def matmul(a, b):
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     out = empty(shape, a.dtype)
-    product(out.reshape(-1, *shape[-2:]), _stack(a, shape), _stack(b, shape))
+    if out.size:
+        product(out.reshape(-1, *shape[-2:]), _stack(a, shape), _stack(b, shape))
     return out
 
 
@@ -63,8 +64,6 @@ def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False)
 
     `pre` (S, M, N), if given, receives what f is applied to.
     """
-    if not out.size:
-        return
     if not a.shape[2]:
         a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
     tile = simd.tile(simd.width())
@@ -100,8 +99,8 @@ def _rows(x):
 
 def _stack(x, shape):
     """x as a stack of matrices, broadcast to the leading axes of `shape`."""
-    stack = math.prod(shape[:-2])
-    return np.broadcast_to(x, (*shape[:-2], *x.shape[-2:])).reshape(stack, *x.shape[-2:])
+    matrix = x.shape[-2:]
+    return np.broadcast_to(x, (*shape[:-2], *matrix)).reshape(math.prod(shape[:-2]), *matrix)
 
 
 @primitive

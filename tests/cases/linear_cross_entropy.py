@@ -17,7 +17,7 @@ def _samples():
     yield _rows(3, 4, 6, ignored=3)
     yield _rows(0, 4, 6)
     yield _rows(1, 1, 2)
-    yield _rows(9, 2, 1 << 20)  # five chunks
+    yield _rows(1100, 3, 4096)  # two chunks
     targets = integers(7, 5)
     yield Sample(normal(5, 4), normal(7, 4), targets, ignore_index=int(targets[0]))
     yield Sample(normal(6, 4, scale=100), normal(9, 4, scale=100), integers(9, 6))
