@@ -287,8 +287,13 @@ class Op:
 
     def _choose(self, backend: str) -> Callable[..., Any]:
         if self.view or device.reference_only():
-            return self.reference
+            return self._run_reference
         return self.kernel(backend or "cpu")
+
+    def _run_reference(self, *args: Any) -> Any:
+        """The body; NumPy's scalars become arrays of no axes, as backends return them."""
+        results = self.reference(*args)
+        return tuple(map(_array_of, results)) if isinstance(results, tuple) else _array_of(results)
 
     def kernel(self, backend: str) -> Callable[..., Any]:
         """This op's function in a backend: the one of the same name in the file of the same name."""
@@ -395,6 +400,10 @@ def _array(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Ar
     if not kinds:
         raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints or Bools, got {hint}")
     return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
+
+
+def _array_of(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def _rule(hint: Any) -> Any:
