@@ -89,7 +89,7 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     shape = (shape,) if isinstance(shape, int) else shape
     array = _pool.take(shape, np.dtype(dtype))
     if _pool.poisoned:
-        array.view(np.uint8)[...] = 0xFF  # every float a NaN, every signed integer -1
+        array.reshape(-1).view(np.uint8)[...] = 0xFF  # every float a NaN, every signed integer -1
     return array
 
 
