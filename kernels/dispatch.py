@@ -8,17 +8,19 @@ The body of a public function in `ops/` is its NumPy reference; `@op` makes a di
 The shape string has a term for each array argument, then for each output. A capital letter is a size, the same
 wherever it stands; `S...` any number of sizes, the same wherever it stands; a bare `...` broadcasts; `*P` is a list
 of arrays; `R...` that appears only on the right depends on parameters; `()` is a single number. Annotations say the
-rest: `Floats` and `Ints` are arrays, `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
+rest: `Floats` and `Ints` are arrays, `Arrays` of either kind, `Floats | None` may be left out, `Literal` and
+`Interval` bound a parameter.
 
 What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
-inputs, outputs, parameters, `<input>_shape`, or what the op computes on the side (`saves=`), in which case its body
-and its kernels take a last parameter `save` and return those values after the outputs (None where save is false).
+inputs, outputs, parameters, `<input>_shape` (of a list: a list), or what the op computes on the side (`saves=`), in
+which case its body and its kernels take a last parameter `save` and return those values after the outputs (None where
+save is false).
 """
 
 import inspect
 import types as pytypes
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -29,8 +31,9 @@ from . import device
 Floats: TypeAlias = Annotated[np.ndarray, "float"]
 Ints: TypeAlias = Annotated[np.ndarray, "integer"]
 Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
+Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
 
-_KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",)}
+_KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",), "any": ("f", "i", "u", "b")}
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -142,7 +145,7 @@ class Op:
             if (rule := _rule(hints[name])) is not None
         ]
         self.__signature__ = inspect.Signature(public, return_annotation=hints.get("return"))
-        self.differentiable = [a.name for a in self.arrays if a.kind == "float"]
+        self.differentiable = [a.name for a in self.arrays if a.kind in ("float", "any")]
 
     def _validate(self) -> None:
         words = [w is not None for w in (self.backward_name, self.backward_of, self.no_gradient)]
@@ -189,7 +192,8 @@ class Op:
             return found[name]
         if name in self._position:
             return args[self._position[name]]
-        return args[self._position[name.removesuffix("_shape")]].shape
+        x = args[self._position[name.removesuffix("_shape")]]
+        return [a.shape for a in x] if isinstance(x, (list, tuple)) else x.shape
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
@@ -286,7 +290,9 @@ class Op:
         raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
 
     def _choose(self, backend: str) -> Callable[..., Any]:
-        if self.view or device.reference_only():
+        if self.view:
+            return self.reference
+        if device.reference_only():
             return self._run_reference
         return self.kernel(backend or "cpu")
 
@@ -398,7 +404,7 @@ def _array(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Ar
     if is_list:
         kinds = ["float"]
     if not kinds:
-        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints or Bools, got {hint}")
+        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints, Bools or Arrays, got {hint}")
     return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
 
 
@@ -421,6 +427,9 @@ def _describe(rule: Any) -> str:
     return " or ".join(map(repr, rule)) if type(rule) is tuple else str(rule)
 
 
+_broadcast = lru_cache(4096)(np.broadcast_shapes)
+
+
 def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
     """Whether a shape fits a term, given the sizes bound so far; binds the new ones."""
     fixed = [t for t in term if not t.endswith("...")]
@@ -434,7 +443,7 @@ def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any])
         group = term[0]
         if group == "...":
             try:
-                sizes[group] = np.broadcast_shapes(sizes.get(group, ()), rest)
+                sizes[group] = _broadcast(sizes.get(group, ()), rest)
             except ValueError:
                 return False
         elif sizes.setdefault(group, rest) != rest:
