@@ -1,0 +1,70 @@
+"""Text to ids and back: bytes, characters, byte-pair encoding.
+
+>>> from octavo import tokenizer
+>>> tok = tokenizer.train("bpe", "to be or not to be", vocab_size=260)
+>>> tok.decode(tok.encode("not to be"))
+'not to be'
+"""
+
+if "." not in __name__:
+    raise ImportError("this is a room of octavo: import octavo.tokenizer")
+
+import os
+from collections.abc import Iterable
+
+from . import files
+from .base import Stream, Tokenizer
+from .bpe import BPETokenizer
+from .byte import ByteTokenizer
+from .char import CharTokenizer
+from .pairs import Progress
+
+__all__ = ["BPETokenizer", "ByteTokenizer", "CharTokenizer", "Stream", "Tokenizer", "load", "train"]
+
+_KINDS: dict[str, type[Tokenizer]] = {c.kind: c for c in (ByteTokenizer, CharTokenizer, BPETokenizer)}
+
+
+def train(
+    kind: str,
+    texts: str | Iterable[str] = (),
+    vocab_size: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Tokenizer:
+    """The tokenizer of `kind` ("bytes", "chars" or "bpe") for `texts`.
+
+    Args:
+        vocab_size: for "bpe" the number of tokens; the others have as many as there are bytes or characters.
+        progress: for "bpe", called after every merge with the numbers of merges done and asked for.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {kind!r}")
+    if (vocab_size is None) == (kind == "bpe"):
+        raise ValueError('"bpe" needs vocab_size' if kind == "bpe" else f'"{kind}" takes no vocab_size')
+    if kind == "bytes":
+        return ByteTokenizer()
+    if vocab_size is None:
+        return CharTokenizer.train(texts)
+    return BPETokenizer.train(texts, vocab_size, progress=progress)
+
+
+def load(path: str | os.PathLike[str]) -> Tokenizer:
+    """The tokenizer that `Tokenizer.save` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is cut short, foreign or contradicts itself; names the file and the cause.
+    """
+    try:
+        document = files.read(path)
+        kind = files.field(document, "kind", str)
+        if kind not in _KINDS:
+            raise ValueError(f"unknown kind {kind!r}; this Octavo reads {', '.join(_KINDS)}")
+        tokenizer = _KINDS[kind].from_fields(document)
+        if tokenizer.fingerprint != files.field(document, "fingerprint", str):
+            raise ValueError(
+                "the content does not match its fingerprint: the file was changed after it was saved"
+            )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a usable tokenizer file: {error}") from None
+    return tokenizer

@@ -1,0 +1,77 @@
+"""One JSON file per tokenizer: how it is written whole or not at all, and read with suspicion.
+
+The document names its format, version and kind, and carries the fingerprint of its content, so that no
+change goes unnoticed. What the other fields hold is the business of each kind.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+FORMAT = "octavo-tokenizer"
+VERSION = 1
+
+T = TypeVar("T")
+
+
+def fingerprint(fields: dict[str, Any]) -> str:
+    """The first 16 hex digits of the SHA-256 of the fields as canonical JSON."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
+    """Write `fields` under the format's header; a reader sees the old file or the new one, never a part.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent} to save the tokenizer in")
+    document = {"format": FORMAT, "version": VERSION, **fields, "fingerprint": fingerprint(fields)}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(unfinished, "w", encoding="utf-8") as file:
+            json.dump(document, file, separators=(",", ":"))
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The document at `path`, with its header checked.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a tokenizer file that this version reads; says why, without the path.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such tokenizer file")
+    if not path.is_file():
+        raise ValueError("not a file")
+    try:
+        document = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON, or cut short ({error})") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(f'JSON, but not a tokenizer: "format" should be "{FORMAT}"')
+    if document.get("version") != VERSION:
+        raise ValueError(f"version {document.get('version')!r}; this Octavo reads version {VERSION}")
+    return document
+
+
+def field(document: dict[str, Any], name: str, expected: type[T]) -> T:
+    """The field `name`, or a ValueError when it is missing or of another type than `expected`."""
+    if name not in document:
+        raise ValueError(f'the field "{name}" is missing')
+    value = document[name]
+    if not isinstance(value, expected):
+        raise ValueError(f'the field "{name}" should be {expected.__name__}, not {type(value).__name__}')
+    return value
