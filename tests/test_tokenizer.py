@@ -102,9 +102,7 @@ def test_words_are_cut_as_gpt2_does():
 @pytest.mark.parametrize("text", [TEXT, "aaaaaaa aaaa aaa", "abababab babab", *random_texts(9)])
 def test_training_follows_the_definition(text):
     n_merges = 45
-    assert BPETokenizer.train(text, 256 + n_merges, special_tokens=()).merges == naive_training(
-        text, n_merges
-    )
+    assert BPETokenizer.train(text, 256 + n_merges, special_tokens=()).merges == naive_training(text, n_merges)
 
 
 def test_equally_frequent_pairs_are_merged_in_the_order_of_ids():
@@ -223,10 +221,7 @@ def test_files_and_pickles_give_the_same_tokenizer(all_kinds, tmp_path):
             assert again.fingerprint == tok.fingerprint
             assert again.token_bytes == tok.token_bytes and again.special_tokens == tok.special_tokens
         assert list(tmp_path.iterdir()) == [path]
-    assert (
-        len({tok.fingerprint for tok in all_kinds} | {BPETokenizer(all_kinds[-1].merges, ()).fingerprint})
-        == 4
-    )
+    assert len({tok.fingerprint for tok in all_kinds} | {BPETokenizer(all_kinds[-1].merges, ()).fingerprint}) == 4
     assert tokenizer.train("bpe", TEXT, 340).fingerprint == all_kinds[-1].fingerprint
 
 

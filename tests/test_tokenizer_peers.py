@@ -33,9 +33,7 @@ def source_code(n_lines, seed):
         "\x1c",
     ]
     ends = ["\n", "\r\n", "\n\n\n", "  \n", "\t\n", "\u2028"]
-    lines = (
-        " " * 4 * rng.randrange(4) + " ".join(rng.choices(names, k=rng.randint(1, 9))) for _ in range(n_lines)
-    )
+    lines = (" " * 4 * rng.randrange(4) + " ".join(rng.choices(names, k=rng.randint(1, 9))) for _ in range(n_lines))
     return "".join(line + f"({rng.randrange(10**6)}){rng.choice(ends)}" for line in lines)
 
 
@@ -71,9 +69,7 @@ def test_merges_equal_those_of_hugging_face(ours, theirs):
 
 def test_ids_equal_those_of_hugging_face_and_tiktoken(ours, theirs, text):
     ranks = {token: i for i, token in enumerate(ours.token_bytes[:-1])}
-    third = tiktoken.Encoding(
-        "octavo", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special_tokens
-    )
+    third = tiktoken.Encoding("octavo", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special_tokens)
     for sample in (text, source_code(300, seed=2), "a" * 5000, " " * 301, "\n \n  x", f"it's{SPECIAL}"):
         ids = ours.encode(sample).tolist()
         assert ids == theirs.encode(sample).ids

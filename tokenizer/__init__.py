@@ -62,9 +62,7 @@ def load(path: str | os.PathLike[str]) -> Tokenizer:
             raise ValueError(f"unknown kind {kind!r}; this Octavo reads {', '.join(_KINDS)}")
         tokenizer = _KINDS[kind].from_fields(document)
         if tokenizer.fingerprint != files.field(document, "fingerprint", str):
-            raise ValueError(
-                "the content does not match its fingerprint: the file was changed after it was saved"
-            )
+            raise ValueError("the content does not match its fingerprint: the file was changed after it was saved")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a usable tokenizer file: {error}") from None
     return tokenizer

@@ -137,9 +137,7 @@ def _tokens(merges: Sequence[Pair]) -> list[bytes]:
             raise ValueError(f"merge {m} should be two integer ids, not {pair!r:.80}")
         left, right = pair
         if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(
-                f"merge {m} joins ids {left} and {right}, but only 0 to {len(tokens) - 1} exist by then"
-            )
+            raise ValueError(f"merge {m} joins ids {left} and {right}, but only 0 to {len(tokens) - 1} exist by then")
         total += len(tokens[left]) + len(tokens[right])
         if total > _MAX_TOKEN_BYTES:
             raise ValueError(f"the tokens up to merge {m} take over {_MAX_TOKEN_BYTES} bytes")
