@@ -10,16 +10,16 @@ from typing import Any
 __version__ = "0.1.0"
 
 _ROOMS = ("kernels", "nn", "tokenizer")
-_DEVICE = ("memory", "seed", "threads")
+_FUNCTIONS = {"memory": ".kernels.device", "seed": ".nn.random", "threads": ".kernels.device"}
 
-__all__ = ["__version__", *_ROOMS, *_DEVICE]
+__all__ = ["__version__", *_ROOMS, *_FUNCTIONS]
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f".{name}", __name__)
-    if name in _DEVICE:
-        return getattr(import_module(".kernels.device", __name__), name)
+    if name in _FUNCTIONS:
+        return getattr(import_module(_FUNCTIONS[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

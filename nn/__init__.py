@@ -1,1 +1,41 @@
 """Tensors, layers, models and training."""
+
+from . import checkpoint, functional, models, random
+from .attention import CausalSelfAttention, KVCache
+from .generate import generate, stream_tokens
+from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
+from .models import GPT, PRESETS, GPTConfig
+from .module import Module, Parameter
+from .optim import SGD, AdamW, clip_grad_norm, decay_groups
+from .schedule import schedule
+from .tape import no_grad
+from .tensor import Tensor, apply
+
+__all__ = [
+    "GPT",
+    "MLP",
+    "PRESETS",
+    "SGD",
+    "AdamW",
+    "CausalSelfAttention",
+    "Dropout",
+    "Embedding",
+    "GPTConfig",
+    "KVCache",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "Parameter",
+    "Tensor",
+    "apply",
+    "checkpoint",
+    "clip_grad_norm",
+    "decay_groups",
+    "functional",
+    "generate",
+    "models",
+    "no_grad",
+    "random",
+    "schedule",
+    "stream_tokens",
+]

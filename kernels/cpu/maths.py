@@ -1,7 +1,8 @@
 """Primitives of the CPU kernels: branch-free, so that a loop over them becomes vector instructions.
 
 Each works on float32 and float64 scalars and keeps their type. Error bounds are in units in the last place, tested
-in tests/test_maths.py. Source of the scheme: Cody and Waite, Software Manual for the Elementary Functions (1980).
+in tests/test_maths.py. Source of the scheme: Cody and Waite, Software Manual for the Elementary Functions
+(1980).
 """
 
 import math
@@ -23,11 +24,12 @@ def _taylor_expm1(dtype, degree):
 
 
 class _Format:
-    """What the reduction x = n ln 2 + r needs to know of a float format."""
+    """What the reductions x = n ln 2 + r of exp and x = m 2**n of log need to know of a float format."""
 
-    def __init__(self, f, i, mantissa, bias, degree, low, high):
+    def __init__(self, f, i, mantissa, bias, degree, log_terms, low, high):
         self.f, self.i, self.mantissa, self.bias = f, i, i(mantissa), i(bias)
         self.coefficients = _taylor_expm1(f, degree)
+        self.log_coefficients = tuple(f(2 / (2 * k + 1)) for k in range(log_terms, 0, -1))
         self.low, self.high = f(low), f(high)
         self.log2e = f(1 / math.log(2))
         self.round = f(1.5 * 2.0**mantissa)  # adding it rounds to an integer, which the low bits then hold
@@ -36,18 +38,27 @@ class _Format:
         self.ln2_low = f(exact_low[f])
 
 
-_F32 = _Format(np.float32, np.int32, 23, 127, 8, -104.0, 89.0)
-_F64 = _Format(np.float64, np.int64, 52, 1023, 14, -746.0, 710.0)
+_F32 = _Format(np.float32, np.int32, 23, 127, 8, 4, -104.0, 89.0)
+_F64 = _Format(np.float64, np.int64, 52, 1023, 14, 10, -746.0, 710.0)
 
 
 def _make(fmt):
-    """exp and tanh for one format."""
+    """exp, tanh and log for one format."""
     f, i = fmt.f, fmt.i
     mantissa, bias, log2e, magic = fmt.mantissa, fmt.bias, fmt.log2e, fmt.round
     ln2_high, ln2_low, low, high = fmt.ln2_high, fmt.ln2_low, fmt.low, fmt.high
     coefficients = fmt.coefficients
-    one, two, zero, half = f(1), f(2), f(0), i(1)
+    one, two, half = f(1), f(2), i(1)
     tanh_limit = f(10) if f is np.float32 else f(20)
+    log_coefficients, tiny, zero, inf, nan = (
+        fmt.log_coefficients,
+        np.finfo(f).tiny,
+        f(0),
+        f(np.inf),
+        f(np.nan),
+    )
+    subnormal_shift, subnormal_scale = i(mantissa + 1), f(2.0 ** (mantissa + 1))
+    sqrt_half = i(np.sqrt(f(0.5)).view(i))
 
     @primitive
     def reduce(x):
@@ -80,14 +91,32 @@ def _make(fmt):
         n, e = reduce(two * a)
         scale = power_of_two(n)
         e = e * scale + (scale - one)  # exp(2|x|) - 1
-        t = e / (e + two)
-        return -t if x < zero else t
+        return math.copysign(e / (e + two), x)
 
-    return exp, tanh
+    @primitive
+    def log(x):
+        """log m + n ln 2 with m in [sqrt(1/2), sqrt(2)): log m = 2 artanh s with s = (m - 1) / (m + 1)."""
+        is_subnormal = x < tiny
+        b = bits(x * subnormal_scale if is_subnormal else x)
+        n = i(i(b - sqrt_half) >> mantissa)
+        g = from_bits(i(b - i(n << mantissa))) - one  # m - 1
+        n = i(n - subnormal_shift) if is_subnormal else n
+        s = g / (g + two)
+        z = s * s
+        p = log_coefficients[0]
+        for c in log_coefficients[1:]:
+            p = p * z + c
+        square = g * g / two
+        result = f(n) * ln2_high + (g - (square - (s * (square + p * z) + f(n) * ln2_low)))
+        result = x if x == inf else result
+        result = -inf if x == zero else result
+        return nan if (x < zero) | (x != x) else result
+
+    return exp, tanh, log
 
 
-_EXP32, _TANH32 = _make(_F32)
-_EXP64, _TANH64 = _make(_F64)
+_EXP32, _TANH32, _LOG32 = _make(_F32)
+_EXP64, _TANH64, _LOG64 = _make(_F64)
 
 
 def exp(x):
@@ -98,6 +127,11 @@ def exp(x):
 def tanh(x):
     """The hyperbolic tangent, at most 3 ulp."""
     return math.tanh(x)
+
+
+def log(x):
+    """The natural logarithm, at most 2 ulp; -inf at 0, NaN below."""
+    return math.log(x)
 
 
 @overload(exp, jit_options=_JIT)
@@ -112,3 +146,41 @@ def _tanh(x):
     if x == types.float32:
         return lambda x: _TANH32(x)
     return lambda x: _TANH64(x)
+
+
+@overload(log, jit_options=_JIT)
+def _log(x):
+    if x == types.float32:
+        return lambda x: _LOG32(x)
+    return lambda x: _LOG64(x)
+
+
+@primitive
+def sigmoid(x):
+    """1 / (1 + exp(-x)), at most 4 ulp."""
+    one = type(x)(1)
+    return one / (one + exp(-x))
+
+
+_GELU_SCALE, _GELU_CUBIC = math.sqrt(8 / math.pi), 0.044715
+
+
+@primitive
+def gelu(x):
+    """x (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x**3), as x sigmoid(2u), so that nothing cancels."""
+    f = type(x)
+    return x * sigmoid(f(_GELU_SCALE) * x * (f(1) + f(_GELU_CUBIC) * x * x))
+
+
+@primitive
+def gelu_derivative(x):
+    """s + 2 x u' s (1 - s), s = sigmoid(2u), from exp(-|2u|), which cannot overflow; 0 or 1 far out."""
+    f = type(x)
+    a = abs(x)
+    a = f(25) if a > f(25) else a
+    cubic = f(_GELU_CUBIC) * a * a
+    e = exp(-f(_GELU_SCALE) * a * (f(1) + cubic))
+    s = f(1) / (f(1) + e)
+    slope = f(_GELU_SCALE) * a * (f(1) + f(3) * cubic) * e * s * s
+    right, left = s + slope, e * s - slope
+    return left if x < f(0) else right

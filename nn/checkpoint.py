@@ -1,0 +1,168 @@
+"""Checkpoints: one safetensors file with all that a run needs to go on.
+
+Weights are `model.<name>`, the optimiser's arrays `optimizer.<name>`; everything else is JSON under the key `octavo`
+of the file's metadata. The file is the old one or the new one, whenever the process is killed.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from . import random
+from .files import atomic_write
+from .models import ARCHITECTURES, GPT
+from .optim import Optimizer
+
+__all__ = ["Checkpoint", "load", "save"]
+
+_KEY = "octavo"
+_VERSION = 1
+_FIELDS = {"version", "architecture", "config", "random", "optimizer", "extra"}
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: GPT,
+    optimizer: Optimizer | None = None,
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Write a model, its optimiser and the state of the random numbers to a file, all or nothing.
+
+    Args:
+        path: a .safetensors file; replaced if it is there.
+        extra: anything that JSON can hold: the step, the place in the data, the best loss.
+
+    Raises:
+        ValueError: `extra` holds something that JSON has no form for.
+        OSError: the file cannot be written.
+    """
+    state = optimizer.state_dict() if optimizer else {}
+    arrays = {f"model.{name}": x for name, x in model.state_dict().items()}
+    arrays |= {f"optimizer.{name}": x for name, x in state.items() if isinstance(x, np.ndarray)}
+    meta = {
+        "version": _VERSION,
+        "architecture": type(model).__name__,
+        "config": model.config.to_dict(),
+        "random": random.state(),
+        "optimizer": {name: x for name, x in state.items() if not isinstance(x, np.ndarray)},
+        "extra": extra or {},
+    }
+    try:
+        text = json.dumps(meta)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"checkpoint: extra: expected what JSON can hold: {error}") from None
+    with atomic_write(path) as file:
+        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, file.name, {_KEY: text})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Args:
+        architecture, config: what the model is.
+        weights: arrays by name.
+        optimizer: its state dict; empty if none was saved.
+        random: state of `nn.random`.
+        extra: as given to `save`.
+    """
+
+    path: Path
+    architecture: str
+    config: Any
+    weights: dict[str, np.ndarray]
+    optimizer: dict[str, Any]
+    random: dict[str, int]
+    extra: dict[str, Any]
+
+    def model(self) -> GPT:
+        """The model, made anew with these weights; the random numbers go on as if it had not been made.
+
+        Raises:
+            ValueError: the weights do not fit the configuration.
+        """
+        before = random.state()
+        model = ARCHITECTURES[self.architecture][1](self.config)
+        random.set_state(before)
+        dtypes = {x.dtype for x in self.weights.values()}
+        if dtypes == {np.dtype(np.float64)}:
+            model.to(np.float64)
+        self._fit(model.load_state_dict, self.weights)
+        return model
+
+    def restore(self, model: GPT, optimizer: Optimizer | None = None) -> None:
+        """Set a model, its optimiser and the random numbers to what they were when the file was written.
+
+        Raises:
+            ValueError: this is a file of another model or optimiser, or of a model without optimiser.
+        """
+        self._fit(model.load_state_dict, self.weights)
+        if optimizer is not None:
+            if not self.optimizer:
+                raise ValueError(f"{self.path}: was saved without an optimiser; training cannot go on from it")
+            self._fit(optimizer.load_state_dict, self.optimizer)
+        self._fit(random.set_state, self.random)
+
+    def _fit(self, load: Any, state: Any) -> None:
+        try:
+            load(state)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}; use the model that it was saved from") from None
+
+
+def load(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read a file that `save` wrote; nothing in it is executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is cut off, not a checkpoint, or of a version or architecture that this Octavo does not know.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such checkpoint file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: is damaged or not a safetensors file ({error}); use an earlier checkpoint") from None
+    meta = _meta(path, text)
+    weights = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
+    state = {name.removeprefix("optimizer."): x for name, x in arrays.items() if name.startswith("optimizer.")}
+    if len(weights) + len(state) < len(arrays):
+        raise ValueError(f"{path}: holds arrays that are neither the model's nor the optimiser's; save it again")
+    try:
+        config = ARCHITECTURES[meta["architecture"]][0].from_dict(meta["config"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; it was written by another version of Octavo, or changed") from None
+    return Checkpoint(
+        path, meta["architecture"], config, weights, meta["optimizer"] | state, meta["random"], meta["extra"]
+    )
+
+
+def _meta(path: Path, text: str | None) -> dict[str, Any]:
+    try:
+        meta = json.loads(text or "")
+    except json.JSONDecodeError:
+        meta = None
+    if not isinstance(meta, dict) or "version" not in meta:
+        raise ValueError(f"{path}: is a safetensors file, but no Octavo checkpoint; name one that Octavo saved")
+    if meta["version"] != _VERSION:
+        raise ValueError(
+            f"{path}: has format {meta['version']!r}, and this Octavo reads {_VERSION}; use the version that wrote it"
+        )
+    if meta.keys() != _FIELDS or str(meta["architecture"]) not in ARCHITECTURES:
+        raise ValueError(
+            f"{path}: expected the fields {', '.join(sorted(_FIELDS))} and an architecture among "
+            f"{', '.join(ARCHITECTURES)}; it was written by another version of Octavo, or changed"
+        )
+    for name in ("optimizer", "random", "extra"):
+        if not isinstance(meta[name], dict):
+            raise ValueError(f"{path}: {name}: expected an object, got {meta[name]!r}; use an earlier checkpoint")
+    return meta

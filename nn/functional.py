@@ -1,0 +1,36 @@
+"""Every differentiable op of `kernels` as a function on tensors: `functional.layer_norm(x, weight, bias)`.
+
+The functions are made of the registry when they are first asked for; `dropout` differs, in that it draws its own
+random numbers.
+"""
+
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from typing import Any
+
+from ..kernels import registry
+from . import random
+from .tensor import Tensor, apply
+
+
+def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """Zero each element with probability p and scale the others by 1 / (1 - p); x itself if not training.
+
+    Source: Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting (2014).
+    """
+    if not training or p == 0:
+        return x
+    return apply(registry["dropout"], x, p, random.current_seed(), random.DROPOUT, random.next_offset())
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    op = registry.get(name)
+    if op is None or op.backward_name is None:
+        raise AttributeError(f"module {__name__!r} has no function {name!r}: no differentiable op is called so")
+    function = update_wrapper(partial(apply, op), op)
+    globals()[name] = function
+    return function
+
+
+def __dir__() -> list[str]:
+    return sorted(name for name, op in registry.items() if op.backward_name is not None)

@@ -1,0 +1,106 @@
+"""Layers: the modules that models are built from. S... stands for any leading axes."""
+
+import numpy as np
+
+from ..kernels import device
+from . import functional as F
+from . import random
+from .module import Module, Parameter
+from .tensor import Tensor
+
+__all__ = ["MLP", "Dropout", "Embedding", "LayerNorm", "Linear"]
+
+
+class Linear(Module):
+    """activation(x Wᵀ + b), (S..., inputs) -> (S..., outputs).
+
+    Args:
+        inputs, outputs: sizes of the last axis.
+        activation: "none", "gelu" or "relu", computed along with the product.
+        std: standard deviation of the initial weights; 1 / √inputs if left out, which keeps the variance.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, bias: bool = True, activation: str = "none", std: float | None = None
+    ):
+        self.weight = Parameter(random.normal((outputs, inputs), inputs**-0.5 if std is None else std))
+        self.bias = Parameter(device.zeros((outputs,), np.float32)) if bias else None
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias, self.activation)
+
+    def describe(self) -> str:
+        outputs, inputs = self.weight.shape
+        activation = "" if self.activation == "none" else f", {self.activation}"
+        return f"{inputs}, {outputs}{', bias=False' if self.bias is None else ''}{activation}"
+
+
+class Embedding(Module):
+    """Rows of a table: ids (S...) -> (S..., width)."""
+
+    def __init__(self, count: int, width: int, std: float = 0.02):
+        self.weight = Parameter(random.normal((count, width), std))
+
+    def forward(self, ids: np.ndarray) -> Tensor:
+        return F.embedding(ids, self.weight)
+
+    def describe(self) -> str:
+        return ", ".join(map(str, self.weight.shape))
+
+
+class LayerNorm(Module):
+    """Zero mean and unit variance over the last axis, then weight and bias: (S..., width) -> (S..., width)."""
+
+    def __init__(self, width: int, bias: bool = True, eps: float = 1e-5):
+        weight = device.empty((width,), np.float32)
+        weight.fill(1)
+        self.weight = Parameter(weight)
+        self.bias = Parameter(device.zeros((width,), np.float32)) if bias else None
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight, self.bias, self.eps)
+
+    def describe(self) -> str:
+        return f"{self.weight.size}{', bias=False' if self.bias is None else ''}"
+
+
+class Dropout(Module):
+    """`functional.dropout` while training."""
+
+    def __init__(self, p: float):
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: expected 0 <= p < 1, got {p}")
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.p, self.training)
+
+    def describe(self) -> str:
+        return f"{self.p:g}"
+
+
+class MLP(Module):
+    """Two linear layers with GELU between: (S..., width) -> (S..., width).
+
+    Args:
+        hidden: size of the axis between them.
+        std, out_std: of the initial weights of the first and the second layer.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        bias: bool = True,
+        dropout: float = 0.0,
+        std: float | None = None,
+        out_std: float | None = None,
+    ):
+        self.fc = Linear(width, hidden, bias, "gelu", std)
+        self.proj = Linear(hidden, width, bias, std=out_std)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.proj(self.fc(x)))

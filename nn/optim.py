@@ -1,0 +1,174 @@
+"""Optimisers: how gradients change parameters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..kernels import device, registry
+from .module import Module
+from .tensor import Tensor
+
+__all__ = ["SGD", "AdamW", "Group", "Optimizer", "clip_grad_norm", "decay_groups"]
+
+
+@dataclass
+class Group:
+    """Parameters that share a weight decay, and the learning rate if it is not the optimiser's."""
+
+    params: list[Tensor]
+    weight_decay: float | None = None
+    lr: float | None = None
+
+
+class Optimizer:
+    """What all optimisers share: groups of parameters, arrays of state for each parameter, the count of steps.
+
+    Args:
+        params: parameters, or groups of them.
+        lr, weight_decay: for every group that has none of its own; `lr` may be changed between steps.
+
+    Raises:
+        ValueError: no parameters, one given twice, or a hyperparameter out of range.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Any], lr: float, weight_decay: float):
+        given = list(params)
+        self.groups: list[Group] = given if given and isinstance(given[0], Group) else [Group(given)]
+        self.lr = _at_least_zero("lr", lr)
+        for group in self.groups:
+            decay = weight_decay if group.weight_decay is None else group.weight_decay
+            group.weight_decay = _at_least_zero("weight_decay", decay)
+        self.params = [p for group in self.groups for p in group.params]
+        if not self.params:
+            raise ValueError("optimizer: expected parameters, got none")
+        if len({id(p) for p in self.params}) < len(self.params):
+            raise ValueError("optimizer: a parameter was given twice")
+        self.step_count = 0
+        self.state = {s: [device.zeros(p.shape, p.dtype) for p in self.params] for s in self.slots}
+
+    def step(self, grad_scale: float = 1.0) -> None:
+        """Change every parameter that has a gradient, which counts `grad_scale` times."""
+        self.step_count += 1
+        start = 0
+        for group in self.groups:
+            at = [start + i for i, p in enumerate(group.params) if p.grad is not None]
+            start += len(group.params)
+            if not at:
+                continue
+            params = [self.params[i] for i in at]
+            state = [[self.state[slot][i] for i in at] for slot in self.slots]
+            lr = self.lr if group.lr is None else group.lr
+            self._update([p.data for p in params], [p.grad for p in params], state, group, lr, grad_scale)
+            for p in params:
+                p.changed()
+
+    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.params:
+            p.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """`step`, and the state arrays themselves (not copies) as `<slot>.<number of the parameter>`."""
+        arrays = {f"{slot}.{i}": x for slot, xs in self.state.items() for i, x in enumerate(xs)}
+        return {"step": self.step_count, **arrays}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`. Raises ValueError, and changes nothing, where it does not fit."""
+        own = self.state_dict()
+        faults = [f"missing {name}" for name in own if name not in state]
+        faults += [f"unexpected {name}" for name in state if name not in own]
+        for name in own.keys() & state.keys() - {"step"}:
+            if np.shape(state[name]) != own[name].shape:
+                faults.append(f"{name}: expected shape {own[name].shape}, got {np.shape(state[name])}")
+        if type(state.get("step", 0)) is not int or state.get("step", 0) < 0:
+            faults.append(f"step: expected an integer of at least 0, got {state['step']!r}")
+        if faults:
+            raise ValueError(
+                f"optimizer: the state does not fit this {type(self).__name__}: {'; '.join(sorted(faults)[:20])}"
+            )
+        for name, array in own.items():
+            if name != "step":
+                np.copyto(array, state[name])
+        self.step_count = state["step"]
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay: `kernels.adamw_`.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2.
+    """
+
+    slots = ("exp_avgs", "exp_avg_sqs")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(params, lr, weight_decay)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+        self.betas = betas
+        self.eps = _at_least_zero("eps", eps)
+
+    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+        registry["adamw_"](
+            params, grads, *state, self.step_count, lr, *self.betas, self.eps, group.weight_decay, grad_scale
+        )
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum: `kernels.sgd_`."""
+
+    slots = ("momentum_buffers",)
+
+    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
+        super().__init__(params, lr, weight_decay)
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
+        self.momentum = momentum
+
+    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+        registry["sgd_"](params, grads, *state, lr, self.momentum, group.weight_decay, grad_scale)
+
+
+def decay_groups(model: Module, weight_decay: float) -> list[Group]:
+    """Two groups: matrices, which decay, and biases and norms, which do not."""
+    params = list(model.parameters())
+    groups = [
+        Group([p for p in params if p.ndim >= 2], weight_decay),
+        Group([p for p in params if p.ndim < 2], 0.0),
+    ]
+    return [group for group in groups if group.params]
+
+
+def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> tuple[float, float]:
+    """(the norm of all gradients together, the factor that brings it down to `max_norm`, at most 1).
+
+    The factor goes to `step(grad_scale)`, so that no gradient is rewritten. A norm that is not finite means that
+    the step is to be skipped.
+
+    Raises:
+        ValueError: max_norm is not positive.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm: expected a positive number, got {max_norm}")
+    grads = [p.grad for p in params if p.grad is not None]
+    norm = float(registry["grad_norm"](grads)) if grads else 0.0
+    return norm, max_norm / norm if norm > max_norm else 1.0
+
+
+def _at_least_zero(name: str, value: float) -> float:
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
+    return value

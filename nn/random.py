@@ -1,0 +1,71 @@
+"""Randomness: one seed, and a count of what has been drawn with it.
+
+Whatever is drawn is a function of the seed, a stream (what it is for) and the count, so that a run continues
+exactly from `state` and repeats exactly from `seed`.
+"""
+
+import threading
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ..kernels import device
+
+__all__ = ["DROPOUT", "SAMPLING", "current_seed", "next_offset", "normal", "seed", "set_state", "state"]
+
+DROPOUT, SAMPLING = 0, 1  # streams
+
+_lock = threading.Lock()
+_state = {"seed": 0, "offset": 0, "initialised": 0}
+_LIMITS = {"seed": 1 << 64, "offset": 1 << 32, "initialised": 1 << 64}
+
+
+def seed(seed: int) -> None:
+    """Start all randomness anew: initial weights, dropout and sampling are then the same in every run.
+
+    Raises:
+        ValueError: not an integer of 0 to 2**64 - 1.
+    """
+    set_state({"seed": seed, "offset": 0, "initialised": 0})
+
+
+def state() -> dict[str, int]:
+    """All that later draws depend on, for `set_state`; plain integers."""
+    return dict(_state)
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Go on from a `state`. Raises ValueError for what is not one."""
+    if not isinstance(state, dict) or set(state) != set(_state):
+        raise ValueError(f"random state: expected a dict of {', '.join(_state)}, got {state!r}")
+    for name, limit in _LIMITS.items():
+        value = state[name]
+        if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < limit:
+            raise ValueError(f"{name}: expected an integer of 0 to {limit - 1}, got {value!r}")
+    with _lock:
+        _state.update({name: int(value) for name, value in state.items()})
+
+
+def current_seed() -> int:
+    """The seed that draws use."""
+    return _state["seed"]
+
+
+def next_offset() -> int:
+    """A number for one more draw: the third word of Philox's counter, so it wraps at 2**32."""
+    with _lock:
+        offset = _state["offset"]
+        _state["offset"] = (offset + 1) % _LIMITS["offset"]
+        return offset
+
+
+def normal(shape: int | tuple[int, ...], std: float) -> np.ndarray:
+    """float32 numbers from N(0, std²) for initial weights; the n-th call depends on the seed and n alone."""
+    with _lock:
+        key = (_state["seed"], _state["initialised"])
+        _state["initialised"] += 1
+    array = device.empty(shape, np.float32)
+    np.random.Generator(np.random.Philox(key=np.array(key, np.uint64))).standard_normal(out=array, dtype=np.float32)
+    array *= np.float32(std)
+    return array

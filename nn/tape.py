@@ -1,0 +1,147 @@
+"""The tape: which op made what, and how gradients travel back along it.
+
+What a node keeps and which op computes its gradient come from the registry of `kernels` alone. Nodes are numbered as
+they are made, and an op's inputs are older than its outputs: `sweep` always takes the youngest node that waits,
+which has then received all of its gradients. Neither the depth of a model nor the order of a dictionary matters.
+"""
+
+import heapq
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..kernels import Op, registry
+
+__all__ = ["Leaf", "Node", "is_recording", "no_grad", "sweep"]
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+_mode = _Mode()
+_numbers = itertools.count()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Ops within leave nothing on the tape (of this thread)."""
+    before, _mode.recording = _mode.recording, False
+    try:
+        yield
+    finally:
+        _mode.recording = before
+
+
+def is_recording() -> bool:
+    """Whether ops leave nodes on the tape."""
+    return _mode.recording
+
+
+class Leaf(Protocol):
+    """Where gradients arrive."""
+
+    def accumulate(self, gradient: np.ndarray, own: bool) -> None:
+        """Add a gradient; `own` says that nothing else refers to its memory."""
+
+
+class Node:
+    """One run of an op.
+
+    Args:
+        edges: for each differentiable argument where its gradient goes: None, a leaf, (the node that made it, which
+            of that node's outputs it is), or a list of these.
+        saved: what the backward op takes after the output gradients; None once it is freed.
+    """
+
+    __slots__ = ("edges", "guards", "number", "op", "outputs", "saved")
+
+    def __init__(self, op: Op, edges: list[Any], saved: tuple[Any, ...]):
+        self.number = next(_numbers)
+        self.op = op
+        self.edges = edges
+        self.saved: tuple[Any, ...] | None = saved
+        self.outputs: list[Any] = []
+        self.guards: list[tuple[str, list[int], int]] = []
+
+    def guard(self, name: str, version: list[int]) -> None:
+        """Refuse to differentiate once the saved tensor with this version has been changed."""
+        self.guards.append((name, version, version[0]))
+
+    def describe(self, values: tuple[Any, ...]) -> None:
+        """Remember shape and dtype of the outputs: those that receive no gradient get zeros."""
+        self.outputs = [[_like(v) for v in value] if type(value) is list else _like(value) for value in values]
+
+    def differentiate(self, received: dict[int, Any]) -> tuple[list[Any], list[Any]]:
+        """(output gradients, input gradients), lists flattened, from what outputs have received."""
+        if self.saved is None:
+            raise RuntimeError(
+                f"backward of {self.op.name}: what it saved was freed by an earlier backward pass; "
+                "compute the output again, or pass retain_graph=True to the earlier pass"
+            )
+        for name, version, then in self.guards:
+            if version[0] != then:
+                raise RuntimeError(
+                    f"backward of {self.op.name}: its argument {name} was changed in place since "
+                    f"(version {version[0]}, saved at {then}); call backward first, or change a copy"
+                )
+        slots = itertools.count()
+        douts = [
+            [_gradient(o, received, slots) for o in output]
+            if type(output) is list
+            else _gradient(output, received, slots)
+            for output in self.outputs
+        ]
+        dins = self.op.backward(*douts, *self.saved)
+        return list(_flat(douts)), list(_flat(dins if isinstance(dins, tuple) else (dins,)))
+
+
+def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
+    """Carry a gradient from one output of a node down to the leaves."""
+    waiting: dict[int, tuple[Node, dict[int, Any]]] = {root.number: (root, {slot: gradient})}
+    order = [-root.number]
+    while order:
+        node, received = waiting.pop(-heapq.heappop(order))
+        douts, dins = node.differentiate(received)
+        edges = list(_flat(node.edges))
+        if not retain_graph:
+            node.saved, node.edges = None, []
+        for i, (edge, gradient) in enumerate(zip(edges, dins, strict=True)):
+            if edge is None:
+                continue
+            if type(edge) is not tuple:
+                own = not retain_graph and _is_apart(gradient, [*douts, *dins[:i], *dins[i + 1 :]])
+                edge.accumulate(gradient, own)
+                continue
+            target, slot = edge
+            if target.number not in waiting:
+                waiting[target.number] = (target, {})
+                heapq.heappush(order, -target.number)
+            slots = waiting[target.number][1]
+            slots[slot] = gradient if slot not in slots else registry["add"](slots[slot], gradient)
+
+
+def _like(value: Any) -> tuple[tuple[int, ...], np.dtype]:
+    return value.shape, value.dtype
+
+
+def _gradient(output: tuple[tuple[int, ...], np.dtype], received: dict[int, Any], slots: Iterator[int]) -> Any:
+    found = received.get(next(slots))
+    return np.zeros(*output) if found is None else found
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    for value in values:
+        if type(value) is list:
+            yield from value
+        else:
+            yield value
+
+
+def _is_apart(gradient: np.ndarray, others: list[Any]) -> bool:
+    """Whether no other array overlaps this one: backward ops of views return views."""
+    return not any(isinstance(o, np.ndarray) and np.may_share_memory(gradient, o) for o in others)

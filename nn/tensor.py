@@ -1,0 +1,298 @@
+"""Tensors: arrays that remember which ops made them. Every op runs through `apply`."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..kernels import ONE, Op, registry
+from .tape import Node, is_recording, sweep
+
+__all__ = ["Tensor", "apply"]
+
+
+def _method(name: str) -> "Callable[..., Tensor]":
+    def method(self: "Tensor", *args: Any, **params: Any) -> "Tensor":
+        return apply(registry[name], self, *args, **params)
+
+    method.__name__, method.__doc__ = name, f"`kernels.{name}` of this tensor."
+    return method
+
+
+def _operator(name: str) -> "tuple[Callable[[Tensor, Any], Tensor], Callable[[Tensor, Any], Tensor]]":
+    """x · y and its reflection; a Python number becomes an array of the tensor's dtype."""
+
+    def left(self: "Tensor", other: Any) -> "Tensor":
+        other = self._operand(other)
+        return other if other is NotImplemented else apply(registry[name], self, other)
+
+    def right(self: "Tensor", other: Any) -> "Tensor":
+        other = self._operand(other)
+        return other if other is NotImplemented else apply(registry[name], other, self)
+
+    return left, right
+
+
+class Tensor:
+    """A NumPy array with a place on the tape.
+
+    Args:
+        data: an array, which is not copied, or numbers, nested in lists: floats become float32, integers int64.
+        requires_grad: whether `backward` of what is computed from this tensor leaves its gradient in `grad`.
+
+    `grad` is None or a NumPy array of the shape and dtype of `data`, into which gradients add up. NumPy sees no
+    write to `data`: change a tensor with `copy_` and `add_`, or call `changed` afterwards, and a backward pass that
+    still needs the old values says so instead of using the new ones.
+    """
+
+    __array_ufunc__ = None  # so that array * tensor asks the tensor
+    __slots__ = ("__weakref__", "_node", "_slot", "_version", "data", "grad", "requires_grad")
+
+    data: np.ndarray
+    grad: np.ndarray | None
+
+    def __init__(self, data: Any, requires_grad: bool = False):
+        self.data = _array(data)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise TypeError(f"requires_grad: expected a float tensor, got {self.data.dtype}")
+        self.grad = None
+        self.requires_grad = requires_grad
+        self._node: Node | None = None
+        self._slot = 0
+        self._version = [0]
+
+    @classmethod
+    def _of(cls, data: np.ndarray, node: "Node | None", slot: int, version: list[int]) -> "Tensor":
+        tensor = Tensor.__new__(Tensor)
+        tensor.data = np.asarray(data)
+        tensor.grad = None
+        tensor.requires_grad = node is not None
+        tensor._node = node
+        tensor._slot = slot
+        tensor._version = version
+        return tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def version(self) -> int:
+        """How often the values were changed in place; views share it."""
+        return self._version[0]
+
+    def __repr__(self) -> str:
+        origin = f", from={self._node.op.name}" if self._node else ", requires_grad=True" * self.requires_grad
+        return f"Tensor({np.array2string(self.data, separator=', ', prefix='Tensor(')}, {self.dtype}{origin})"
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return iter(self.unbind(0))
+
+    def numpy(self) -> np.ndarray:
+        """The array itself, not a copy."""
+        return self.data
+
+    def item(self) -> float | int | bool:
+        """The value of a tensor of one element."""
+        if self.size != 1:
+            raise ValueError(f"item: expected one element, got a tensor of shape {self.shape}")
+        return self.data.item()
+
+    def detach(self) -> "Tensor":
+        """A tensor of the same array that is not on the tape."""
+        return Tensor._of(self.data, None, 0, self._version)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def changed(self) -> None:
+        """Say that the values of `data` were changed."""
+        self._version[0] += 1
+
+    def copy_(self, values: Any) -> "Tensor":
+        """Overwrite the values, in place and off the tape, with some of the same shape."""
+        np.copyto(self._writable("copy_", values), _plain(values), casting="same_kind")
+        return self
+
+    def add_(self, values: Any) -> "Tensor":
+        """Add to the values, in place and off the tape."""
+        np.add(data := self._writable("add_", values), _plain(values), out=data, casting="same_kind")
+        return self
+
+    def _writable(self, name: str, values: Any) -> np.ndarray:
+        if self._node is not None:
+            raise RuntimeError(
+                f"{name}: this tensor was computed ({self._node.op.name}) and has a gradient; "
+                "change a .detach() of it, or compute it under no_grad()"
+            )
+        if np.shape(_plain(values)) not in ((), self.shape):
+            raise ValueError(f"{name}: expected values of shape {self.shape}, got {np.shape(_plain(values))}")
+        self.changed()
+        return self.data
+
+    def backward(self, gradient: Any = None, *, retain_graph: bool = False) -> None:
+        """Add the gradient of this tensor, times `gradient`, to `grad` of every leaf that it was computed from.
+
+        Args:
+            gradient: an array of this tensor's shape; may be left out for a tensor of one element, where it is 1.
+            retain_graph: keep what the nodes saved, for another backward pass.
+
+        Raises:
+            RuntimeError: nothing to differentiate, a second pass over a freed tape, or saved values changed since.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward: no tensor that this one was computed from has requires_grad=True")
+        if gradient is None and self.size != 1:
+            raise RuntimeError(
+                f"backward: a tensor of shape {self.shape} needs a gradient of that shape; a scalar needs none"
+            )
+        if gradient is not None:
+            gradient = np.asarray(_plain(gradient), self.dtype)
+            if gradient.shape != self.shape:
+                raise ValueError(f"backward: expected a gradient of shape {self.shape}, got {gradient.shape}")
+        elif self._node is not None and self._node.op.backward.arrays[0].takes_one and self.ndim == 0:
+            gradient = ONE
+        else:
+            gradient = np.ones(self.shape, self.dtype)
+        if self._node is None:
+            self.accumulate(gradient, own=False)
+        else:
+            sweep(self._node, self._slot, gradient, retain_graph)
+
+    def accumulate(self, gradient: np.ndarray, own: bool) -> None:
+        """Add to `grad`; `own` says that nothing else refers to the gradient's memory."""
+        if self.grad is not None:
+            gradient, own = registry["add"](self.grad, gradient), True
+        keep = own and gradient.dtype == self.dtype and gradient.flags.c_contiguous and gradient.flags.writeable
+        self.grad = gradient if keep else np.array(gradient, self.dtype, order="C")
+
+    __add__, __radd__ = _operator("add")
+    __sub__, __rsub__ = _operator("sub")
+    __mul__, __rmul__ = _operator("mul")
+    __truediv__, __rtruediv__ = _operator("div")
+    __matmul__, __rmatmul__ = _operator("matmul")
+    __neg__ = _method("neg")
+    __getitem__ = _method("slice")
+    exp, log, sqrt = _method("exp"), _method("log"), _method("sqrt")
+    tanh, sigmoid, relu, gelu = _method("tanh"), _method("sigmoid"), _method("relu"), _method("gelu")
+    sum, mean, max = _method("sum"), _method("mean"), _method("max")
+    softmax, matmul, unbind = _method("softmax"), _method("matmul"), _method("unbind")
+
+    def reshape(self, *shape: Any) -> "Tensor":
+        return apply(registry["reshape"], self, _sizes(shape))
+
+    view = reshape
+
+    def permute(self, *dims: Any) -> "Tensor":
+        return apply(registry["permute"], self, _sizes(dims))
+
+    def transpose(self, dim0: int, dim1: int) -> "Tensor":
+        dims = list(range(self.ndim))
+        dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+        return self.permute(dims)
+
+    def expand(self, *shape: Any) -> "Tensor":
+        return apply(registry["expand"], self, _sizes(shape))
+
+    def _operand(self, other: Any) -> Any:
+        if isinstance(other, (bool, int, float)):
+            return np.array(other, self.dtype)
+        return other if isinstance(other, (Tensor, np.ndarray)) else NotImplemented
+
+
+def apply(op: Op, *args: Any, **params: Any) -> Any:
+    """Run an op on tensors or arrays, and leave a node on the tape if an input requires a gradient.
+
+    Returns a Tensor, a list of them or a tuple, as the op returns arrays.
+
+    Raises:
+        RuntimeError: an input requires a gradient, and the op has none.
+    """
+    inputs = [args[i] if i < len(args) else params.get(a.name) for i, a in enumerate(op.arrays)]
+    record = is_recording() and any(map(_requires_grad, inputs))
+    if record and op.backward_name is None:
+        raise RuntimeError(
+            f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
+            "run it under no_grad(), or on .detach() of that input"
+        )
+    params = {name: _plain(value) for name, value in params.items()}
+    found, saved = op.forward(*map(_plain, args), save=record, **params)
+    values = found if isinstance(found, tuple) else (found,)
+    node = None
+    if record:
+        edges = [_edge(x) for a, x in zip(op.arrays, inputs, strict=True) if a.kind == "float"]
+        node = Node(op, edges, saved)
+        node.describe(values)
+    version = inputs[0]._version if op.view and isinstance(inputs[0], Tensor) else None
+    slots = itertools.count()
+    outputs = tuple(
+        [_made(v, node, slots, version) for v in value] if type(value) is list else _made(value, node, slots, version)
+        for value in values
+    )
+    if node is not None:
+        _guard(node, dict(zip(op.names, inputs, strict=False)) | dict(zip(op.outputs, outputs, strict=True)))
+    return outputs if isinstance(found, tuple) else outputs[0]
+
+
+def _guard(node: Node, named: dict[str, Any]) -> None:
+    for name in node.op.wanted:
+        if isinstance(tensor := named.get(name), Tensor):
+            node.guard(name, tensor._version)
+
+
+def _made(value: np.ndarray, node: Node | None, slots: Iterator[int], version: list[int] | None) -> Tensor:
+    return Tensor._of(value, node, next(slots), [0] if version is None else version)
+
+
+def _requires_grad(x: Any) -> bool:
+    if isinstance(x, (list, tuple)):
+        return any(map(_requires_grad, x))
+    return isinstance(x, Tensor) and x.requires_grad
+
+
+def _edge(x: Any) -> Any:
+    if isinstance(x, (list, tuple)):
+        return [_edge(y) for y in x]
+    if not _requires_grad(x):
+        return None
+    return x if x._node is None else (x._node, x._slot)
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.data
+    if isinstance(x, (list, tuple)) and any(isinstance(y, Tensor) for y in x):
+        return [_plain(y) for y in x]
+    return x
+
+
+def _array(data: Any) -> np.ndarray:
+    if isinstance(data, (np.ndarray, np.generic)):
+        return np.asarray(data)
+    array = np.asarray(data)
+    dtype = {"f": np.float32, "i": np.int64, "b": np.bool_}.get(array.dtype.kind)
+    if dtype is None:
+        raise TypeError(f"Tensor: expected an array or numbers, got {type(data).__name__}")
+    return array.astype(dtype, copy=False)
+
+
+def _sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (list, tuple)) else given

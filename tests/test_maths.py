@@ -1,0 +1,101 @@
+"""The primitives of the CPU kernels against long double NumPy, in units in the last place."""
+
+import numba
+import numpy as np
+import pytest
+
+from octavo.kernels.cpu import maths
+from octavo.kernels.cpu.kernel import FASTMATH
+
+DTYPES = (np.float32, np.float64)
+
+
+def _map(primitive, x):
+    @numba.njit(fastmath=FASTMATH, error_model="numpy")
+    def apply(x):
+        out = np.empty_like(x)
+        for i in range(x.size):
+            out[i] = primitive(x[i])
+        return out
+
+    return apply(x)
+
+
+def _wide(low, high, dtype, signed=False):
+    """Numbers spread evenly and by magnitude over [low, high]."""
+    rng = np.random.default_rng(3)
+    magnitudes = np.exp(rng.uniform(np.log(max(low, 1e-30)), np.log(high), 50_000))
+    evenly = rng.uniform(-high if signed else low, high, 50_000)
+    return np.concatenate([magnitudes, -magnitudes if signed else magnitudes, evenly]).astype(dtype)
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _gelu_exponent(x):
+    return np.sqrt(8 / np.longdouble(np.pi)) * (x + np.longdouble(0.044715) * x**3)
+
+
+def _gelu(x):
+    return x * _sigmoid(_gelu_exponent(x))
+
+
+def _gelu_derivative(x):
+    s = _sigmoid(_gelu_exponent(x))
+    slope = np.sqrt(8 / np.longdouble(np.pi)) * (1 + 3 * np.longdouble(0.044715) * x**2)
+    return s + x * slope * s * (1 - s)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "exact", "ulps", "low", "high", "signed"),
+    [
+        ("exp", np.exp, 2, 1e-9, 80, True),
+        ("tanh", np.tanh, 3, 1e-9, 30, True),
+        ("log", np.log, 2, 1e-37, 1e37, False),
+        ("log", np.log, 2, 0.5, 2, False),
+        ("sigmoid", _sigmoid, 4, 1e-9, 80, True),
+    ],
+)
+def test_ulps(name, exact, ulps, low, high, signed, dtype):
+    x = _wide(low, high, dtype, signed)
+    got = _map(getattr(maths, name), x)
+    expected = exact(x.astype(np.longdouble))
+    error = np.abs(got - expected) / np.spacing(np.abs(expected).astype(dtype))
+    assert error.max() <= ulps, f"{name}({x[error.argmax()]}): {error.max():.2f} ulp"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "exact"), [("gelu", _gelu), ("gelu_derivative", _gelu_derivative)])
+def test_gelu(name, exact, dtype):
+    x = np.linspace(-12, 12, 100_001, dtype=dtype)
+    got = _map(getattr(maths, name), x)
+    error = np.abs(got - exact(x.astype(np.longdouble))) / (np.finfo(dtype).eps * np.maximum(1, np.abs(x)))
+    assert error.max() <= 2, f"{name}({x[error.argmax()]}): {error.max():.2f} eps"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "x", "expected"),
+    [
+        ("exp", [0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4], [1, 1, np.inf, 0, np.nan, np.inf, 0]),
+        ("tanh", [0, -0.0, np.inf, -np.inf, np.nan, 1e4], [0, -0.0, 1, -1, np.nan, 1]),
+        ("log", [0, -0.0, np.inf, -np.inf, np.nan, -1, 1], [-np.inf, -np.inf, np.inf, *[np.nan] * 3, 0]),
+        ("sigmoid", [0, np.inf, -np.inf, np.nan, 1e4, -1e4], [0.5, 1, 0, np.nan, 1, 0]),
+        ("gelu", [0, -0.0, np.inf, np.nan, 1e30, -1e30], [0, -0.0, np.inf, np.nan, 1e30, -0.0]),
+        ("gelu_derivative", [0, np.inf, -np.inf, np.nan, 1e30, -1e30], [0.5, 1, 0, np.nan, 1, 0]),
+    ],
+)
+def test_special_values(name, x, expected, dtype):
+    got, expected = _map(getattr(maths, name), np.array(x, dtype)), np.array(expected, dtype)
+    assert np.array_equal(got, expected, equal_nan=True)
+    assert np.array_equal(np.signbit(got), np.signbit(expected)) or np.isnan(expected).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_of_subnormals(dtype):
+    smallest = np.finfo(dtype).smallest_subnormal
+    x = np.arange(1, 1000, dtype=dtype) * smallest
+    expected = np.log(x.astype(np.longdouble))
+    assert np.abs(_map(maths.log, x) - expected).max() <= 2 * np.spacing(dtype(1000))
