@@ -9,7 +9,7 @@ from .options import GroupedCommand, option, thread_options, use_machine
 __all__ = ["evaluate"]
 
 
-@click.command("eval", cls=GroupedCommand)
+@click.command("eval", cls=GroupedCommand, short_help="Measure how well a trained model predicts a text.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source", required=False)
 @option("--batch-size", type=click.IntRange(1), default=16, show_default=True, group="Machine", help="Windows at once.")

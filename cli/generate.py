@@ -9,7 +9,7 @@ from .options import GroupedCommand, option, thread_options, use_machine
 __all__ = ["generate"]
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=GroupedCommand, short_help="Write text with a trained model.")
 @click.argument("run", type=click.Path(path_type=Path))
 @option("--prompt", default="", group="Text", help="What the text begins with. [the beginning of a document]")
 @option("--tokens", type=click.IntRange(0), default=200, show_default=True, group="Text", help="The most to write.")

@@ -15,7 +15,7 @@ _LIBRARIES = ("numpy", "numba", "llvmlite", "safetensors", "matplotlib")
 _VECTORS = {16: "AVX-512", 8: "AVX2", 4: "128 bits", 1: "none"}
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=GroupedCommand, short_help="Show what Octavo runs on, and what is wrong with it.")
 @option("--threads", type=click.IntRange(1), group="Machine", help="Processor threads. [all]")
 def info(threads: int | None) -> None:
     """Show versions, processor, threads, GPU, cache and memory, and how to mend what is wrong."""

@@ -115,6 +115,7 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
     from .. import tokenizer as tokenizers
     from ..nn import GPT, random
     from ..nn.data import TokenFile
+    from ..nn.files import remove_unfinished
     from ..nn.metrics import LossCurve, Metrics
     from ..nn.progress import Progress
     from ..nn.trainer import Trainer
@@ -137,6 +138,7 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
         callbacks=[Metrics(run.metrics), LossCurve(run.metrics, run.plot), Progress()],
         sample=lambda: _sample(model, tokenizer, config.seed),
     )
+    remove_unfinished(run.folder)
     trainer.resume()
     _introduce(trainer, tokenizer, len(train.tokens), len(val.tokens))
     try:
