@@ -2,6 +2,10 @@
 
 from . import device, dispatch
 from .dispatch import ONE, Op, registry
+from .ops.cross_entropy import cross_entropy, cross_entropy_backward
+from .ops.dropout import dropout, dropout_backward
+from .ops.embedding import embedding, embedding_backward
+from .ops.norm import layer_norm, layer_norm_backward
 from .ops.softmax import softmax, softmax_backward
 
 dispatch.seal()

@@ -89,7 +89,7 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
     shape = (shape,) if isinstance(shape, int) else shape
     array = _pool.take(shape, np.dtype(dtype))
     if _pool.poisoned:
-        array.view(np.uint8)[...] = 0xFF  # every float a NaN, every signed integer -1
+        array.reshape(-1).view(np.uint8)[...] = 0xFF  # every float a NaN, every signed integer -1
     return array
 
 
@@ -132,7 +132,7 @@ def threads(count: int | None = None) -> int:
     """
     import numba
 
-    most = numba.config.NUMBA_NUM_THREADS
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     if count is not None:
         if not 1 <= count <= most:
             raise ValueError(f"threads: expected 1 to {most} (the processors of this process), got {count}")

@@ -35,14 +35,16 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Interval(NamedTuple):
-    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`."""
+    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`; a whole one for `int`."""
 
     low: float = -np.inf
     high: float = np.inf
     open: str = ""  # "low", "high" or "both"
+    whole: bool = False
 
     def __contains__(self, x: object) -> bool:
-        if isinstance(x, bool) or not isinstance(x, (int, float, np.integer, np.floating)):
+        numbers = (int, np.integer) if self.whole else (int, float, np.integer, np.floating)
+        if isinstance(x, bool) or not isinstance(x, numbers):
             return False
         above = x > self.low if self.open in ("low", "both") else x >= self.low
         return bool(above and (x < self.high if self.open in ("high", "both") else x <= self.high))
@@ -52,7 +54,7 @@ class Interval(NamedTuple):
             "(" if self.open in ("low", "both") else "[",
             ")" if self.open in ("high", "both") else "]",
         )
-        return f"a number in {left}{self.low:g}, {self.high:g}{right}"
+        return f"a {'whole ' * self.whole}number in {left}{self.low:g}, {self.high:g}{right}"
 
 
 class One:
@@ -168,9 +170,9 @@ class Op:
 
     def forward(self, *args: Any, save: bool = True, **kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
         """(outputs, what `backward` takes after the output gradients; empty if `save` is false)."""
-        args = self._bind(args, kwargs)
-        run = self._choose(self._check(args))
-        results = run(*args, save) if self.takes_save else run(*args)
+        bound = self._bind(args, kwargs)
+        run = self._choose(self._check(bound))
+        results = run(*bound, save) if self.takes_save else run(*bound)
         if not save or self.backward_name is None:
             if self.takes_save:
                 results = results[: len(self.outputs)]
@@ -178,7 +180,7 @@ class Op:
             return results, ()
         values = results if isinstance(results, tuple) else (results,)
         found = dict(zip(self.outputs + self.saves, values, strict=True))
-        saved = tuple(self._value(name, args, found) for name in self.wanted)
+        saved = tuple(self._value(name, bound, found) for name in self.wanted)
         values = values[: len(self.outputs)]
         return (values[0] if len(values) == 1 else values), saved
 
@@ -189,7 +191,7 @@ class Op:
             return args[self._position[name]]
         return args[self._position[name.removesuffix("_shape")]].shape
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
             raise TypeError(f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}")
         bound = [*args, *self._defaults[len(args) :]]
@@ -399,7 +401,7 @@ def _rule(hint: Any) -> Any:
     if get_origin(hint) is Literal:
         return get_args(hint)
     if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
-        return hint.__metadata__[0]
+        return hint.__metadata__[0]._replace(whole=get_args(hint)[0] is int)
     return None
 
 

@@ -99,8 +99,19 @@ def parity(op: Op, backend: str = "cpu") -> None:
                         first = got
                         for k, (g, e) in enumerate(zip(got, expected, strict=True)):
                             _compare(f"{where}: result {k}", g, e, dtype, ulps, k < len(op.outputs))
+                        if op.takes_save:
+                            _compare_unsaved(op, where, args, expected, dtype, ulps)
                     for k, (g, f) in enumerate(zip(got, first, strict=True)):
                         assert _same_bits(g, f), f"{where}: result {k} differs from the first run's bits"
+
+
+def _compare_unsaved(op, where, args, expected, dtype, ulps) -> None:
+    got = _results(op, args, save=False)
+    for k, g in enumerate(got):
+        if k < len(op.outputs):
+            _compare(f"{where} save=False: result {k}", g, expected[k], dtype, ulps, True)
+        else:
+            assert g is None, f"{where} save=False: result {k} is {type(g).__name__}, expected None"
 
 
 def bad(op: Op) -> None:
@@ -201,13 +212,13 @@ def _cotangents(outputs: list[np.ndarray]) -> list[np.ndarray]:
     return [rng.standard_normal(o.shape).astype(np.float32).astype(np.float64) for o in outputs]
 
 
-def _results(op: Op, args: list[Any], reference: bool = False) -> list[Any]:
+def _results(op: Op, args: list[Any], reference: bool = False, save: bool = True) -> list[Any]:
     """Outputs and what is saved on the side, flat; for an op that works in place, its lists afterwards."""
     run = op.reference if reference or op.view else op.kernel("cpu")
     with np.errstate(all="ignore"):
-        results = run(*args, True) if op.takes_save else run(*args)
+        results = run(*args, save) if op.takes_save else run(*args)
     if op.in_place:
-        return [x for a, xs in zip(op.arrays, args, strict=False) if a.is_list for x in xs]
+        return [x for a, xs in zip(op.arrays, args, strict=False) if a.is_list and xs is not None for x in xs]
     return list(results) if isinstance(results, tuple) else [results]
 
 
@@ -294,7 +305,7 @@ def _strided(x):
 
 @_on_arrays
 def _transposed(x):
-    return np.asfortranarray(x)
+    return np.asfortranarray(x) if x.ndim else x
 
 
 @_on_arrays

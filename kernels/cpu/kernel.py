@@ -54,8 +54,8 @@ kernels: list["Kernel"] = []
 
 
 def primitive(fn: Callable[..., Any]) -> Any:
-    """Compile a helper that kernels call: its arithmetic is kept in the order in which it is written."""
-    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, inline="never")(fn)
+    """Compile a helper of kernels, inlined so that loops over it become vectors: its arithmetic keeps its order."""
+    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)(fn)
 
 
 def kernel(signature: str, *, parallel: bool = True, name: str = "") -> Callable[[Callable[..., None]], "Kernel"]:
@@ -106,7 +106,7 @@ class Kernel:
             signature = types.void(*(_type(t, dtype, is_input) for t, is_input in self._tokens))
             dispatcher = numba.njit(parallel=self.parallel, fastmath=FASTMATH, error_model="numpy", nogil=True)(self.fn)
             cache = _Cache(f"{self.name}-{dtype}")
-            dispatcher._cache = cache
+            dispatcher._cache = cache  # type: ignore[attr-defined]
             start = time.perf_counter()
             dispatcher.compile(signature)
             dispatcher.disable_compile()

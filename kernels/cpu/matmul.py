@@ -1,0 +1,219 @@
+"""The matrix product: both operands are packed into panels, then register tiles walk pairs of panels.
+
+Packing reads any strides, so that a transposed operand costs no copy of its own, and pads the last panel with zeros,
+so that the tile needs no edges: a tile that hangs over the output's edge is made in scratch and cut. Depth is cut
+into blocks whose panels stay in the first-level cache. A task is a block of tiles; bias and activation are applied
+to a tile while it is still in cache.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numba import prange
+
+from ..device import contiguous, empty, zeros
+from . import simd
+from .kernel import kernel, primitive
+from .maths import gelu as gelu_of
+from .maths import gelu_derivative
+from .reduce import sum_to
+from .simd import unit_stride
+
+DEPTH = 256  # rows of a panel that are walked at once: 32 KB of the wider operand's panel
+TASK = 4  # panels of each operand in a task
+NONE, GELU, RELU = range(3)
+_ACTIVATIONS = {"none": NONE, "gelu": GELU, "relu": RELU}
+
+
+def matmul(a, b):
+    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    out = empty(shape, a.dtype)
+    product(out.reshape(-1, *shape[-2:]), _stack(a, shape), _stack(b, shape))
+    return out
+
+
+def matmul_backward(dout, a, b):
+    da = matmul(dout, b.swapaxes(-1, -2))
+    db = matmul(a.swapaxes(-1, -2), dout)
+    return sum_to(da, a.shape), sum_to(db, b.shape)
+
+
+def linear(x, weight, bias=None, activation="none", save=False):
+    out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
+    pre = empty(out.shape, x.dtype) if save and activation != "none" else None
+    product(_rows(out), _rows(x), weight.T[None], bias, activation, None if pre is None else _rows(pre))
+    return out, pre
+
+
+def linear_backward(dout, x, weight, bias, pre, activation):
+    dz = dout
+    if activation != "none":
+        dz = empty(dout.shape, dout.dtype)
+        flat = (contiguous(dout).reshape(-1), contiguous(pre).reshape(-1))
+        _activation_backward(dz.reshape(-1), *flat, _ACTIVATIONS[activation])
+    dx, dweight = empty(x.shape, x.dtype), empty(weight.shape, weight.dtype)
+    product(_rows(dx), _rows(dz), weight[None])
+    product(dweight[None], _rows(dz).swapaxes(1, 2), _rows(x))
+    return dx, dweight, None if bias is None else sum_to(dz, bias.shape)
+
+
+def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False):
+    """out (S, M, N) = f(a (S, M, K) @ b (S, K, N) + bias (N)), or added to it: a and b may have any strides.
+
+    `pre` (S, M, N), if given, receives what f is applied to.
+    """
+    if not out.size:
+        return
+    if not a.shape[2]:
+        a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
+    tile = simd.tile(simd.width())
+    across = tile.across(out.dtype)
+    none = out.reshape(-1)[:0]
+    _product_kernel(simd.width())(
+        out,
+        none if pre is None else pre.reshape(-1),
+        pack(a[None], tile.rows),
+        pack(b.swapaxes(1, 2)[None], across),
+        none if bias is None else contiguous(bias),
+        across,
+        a.shape[2],
+        _ACTIVATIONS[activation],
+        accumulate,
+    )
+
+
+def pack(x, across, scale=1.0):
+    """Panels of the matrices x (A, B, R, K): [(a, b, panel), k, r], `across` rows side by side, times `scale`.
+
+    x may have any strides. Rows beyond R are zeros.
+    """
+    panels = empty(x.shape[0] * x.shape[1] * -(-x.shape[2] // across) * across * x.shape[3], x.dtype)
+    _pack_kernel(panels, x, across, scale)
+    return panels
+
+
+def _rows(x):
+    """x (..., C) as one matrix of rows, in a stack of one."""
+    return contiguous(x).reshape(1, -1, x.shape[-1])
+
+
+def _stack(x, shape):
+    """x as a stack of matrices, broadcast to the leading axes of `shape`."""
+    stack = math.prod(shape[:-2])
+    return np.broadcast_to(x, (*shape[:-2], *x.shape[-2:])).reshape(stack, *x.shape[-2:])
+
+
+@primitive
+def pack_panel(panel, start, across, x, first, k0, depth, scale):
+    """panel[start + k across + r] = scale x[first + r, k0 + k] for k < depth, and 0 for rows beyond x."""
+    rows = min(across, x.shape[0] - first)
+    if x.strides[1] == x.itemsize:
+        for block in range(0, depth, 32):  # the part of the panel that is written to stays in cache
+            for r in range(rows):
+                line = unit_stride(x[first + r])
+                for k in range(block, min(depth, block + 32)):
+                    panel[start + k * across + r] = scale * line[k0 + k]
+    elif x.strides[0] == x.itemsize:
+        for k in range(depth):
+            line = unit_stride(x[:, k0 + k])
+            for r in range(rows):
+                panel[start + k * across + r] = scale * line[first + r]
+    else:
+        for k in range(depth):
+            for r in range(rows):
+                panel[start + k * across + r] = scale * x[first + r, k0 + k]
+    if rows < across:
+        for k in range(depth):
+            for r in range(rows, across):
+                panel[start + k * across + r] = 0
+
+
+@kernel("T[1] <- T[4s] i8 T")
+def _pack_kernel(panels, x, across, scale):
+    outer, inner, rows, depth = x.shape
+    count = -(-rows // across)
+    for task in prange(outer * inner * count):
+        matrix, p = task // count, task % count
+        own = x[matrix // inner, matrix % inner]
+        pack_panel(panels, task * across * depth, across, own, p * across, 0, depth, scale)
+
+
+@primitive
+def _put_block(out, start, columns, tile, across, tall, broad, add):
+    """Write, or add, the part of a tile that lies within the output."""
+    for r in range(tall):
+        for c in range(broad):
+            old = out[start + r * columns + c] if add else tile.dtype.type(0)
+            out[start + r * columns + c] = old + tile[r * across + c]
+
+
+@primitive
+def _finish(out, pre, start, bias, first, count, activation):
+    """Bias and activation of `count` neighbours in a row of the output."""
+    if bias.size:
+        for i in range(count):
+            out[start + i] += bias[first + i]
+    if pre.size:
+        for i in range(count):
+            pre[start + i] = out[start + i]
+    if activation == GELU:
+        for i in range(count):
+            out[start + i] = gelu_of(out[start + i])
+    elif activation == RELU:
+        for i in range(count):
+            out[start + i] = 0 if out[start + i] < 0 else out[start + i]
+
+
+@lru_cache(None)
+def _product_kernel(width):
+    multiply, height, _ = simd.tile(width)
+
+    @primitive
+    def block(out, pre, a_panels, b_panels, bias, scratch, shape, first, across, activation, accumulate):
+        """One task: TASK by TASK tiles from panel (i0, j0) of matrix s."""
+        rows, columns, full_depth = shape
+        high, wide = -(-rows // height), -(-columns // across)
+        s, i0, j0 = first
+        for k0 in range(0, full_depth, DEPTH):
+            depth = min(DEPTH, full_depth - k0)
+            add = 1 if accumulate or k0 > 0 else 0
+            for i in range(i0, min(high, i0 + TASK)):
+                for j in range(j0, min(wide, j0 + TASK)):
+                    a_start = ((s * high + i) * full_depth + k0) * height
+                    b_start = ((s * wide + j) * full_depth + k0) * across
+                    start = (s * rows + i * height) * columns + j * across
+                    tall, broad = min(height, rows - i * height), min(across, columns - j * across)
+                    if tall == height and broad == across:
+                        multiply(a_panels, a_start, b_panels, b_start, out, start, depth, columns, add)
+                    else:
+                        multiply(a_panels, a_start, b_panels, b_start, scratch, 0, depth, across, 0)
+                        _put_block(out, start, columns, scratch, across, tall, broad, add)
+                    if k0 + depth == full_depth:
+                        for r in range(tall):
+                            _finish(out, pre, start + r * columns, bias, j * across, broad, activation)
+
+    @kernel("T[3] T[1] <- T[1] T[1] T[1] i8 i8 i8 i8", name=f"product_{width}")
+    def product(out, pre, a_panels, b_panels, bias, across, depth, activation, accumulate):
+        stack, rows, columns = out.shape
+        flat = out.reshape(-1)
+        tasks_high, tasks_wide = -(-rows // (height * TASK)), -(-columns // (across * TASK))
+        for task in prange(stack * tasks_high * tasks_wide):
+            s, rest = task // (tasks_high * tasks_wide), task % (tasks_high * tasks_wide)
+            first = s, rest // tasks_wide * TASK, rest % tasks_wide * TASK
+            scratch = np.empty(height * across, out.dtype)
+            shape = rows, columns, depth
+            block(flat, pre, a_panels, b_panels, bias, scratch, shape, first, across, activation, accumulate)
+
+    return product
+
+
+@kernel("T[1] <- T[1] T[1] i8")
+def _activation_backward(dz, dout, pre, activation):
+    block = 4096
+    for task in prange(-(-dz.size // block)):
+        for i in range(task * block, min(dz.size, (task + 1) * block)):
+            if activation == GELU:
+                dz[i] = dout[i] * gelu_derivative(pre[i])
+            else:
+                dz[i] = 0 if pre[i] <= 0 else dout[i]

@@ -1,0 +1,70 @@
+"""Normalisation over the last axis."""
+
+from typing import Annotated
+
+import numpy as np
+
+from ..dispatch import Floats, Interval, op
+
+
+@op("S... C, C, C -> S... C", backward="layer_norm_backward", saves="mean rstd")
+def layer_norm(
+    x: Floats,
+    weight: Floats | None = None,
+    bias: Floats | None = None,
+    eps: Annotated[float, Interval(0)] = 1e-5,
+    save: bool = False,
+) -> tuple[Floats, Floats | None, Floats | None]:
+    """Bring each row to mean 0 and variance 1, then scale and shift its channels.
+
+    x̂ = (x − mean) · rstd, rstd = 1 / √(var + eps);  out = x̂ · weight + bias
+    g = dout · weight;  dx = rstd · (g − mean(g) − x̂ · mean(g · x̂));  dweight = Σ dout · x̂;  dbias = Σ dout
+
+    Args:
+        x: (..., C) float32 or float64.
+        weight, bias: (C), or None for 1 and 0.
+        eps: added to the variance, which is that of the population (divided by C).
+
+    Returns:
+        (..., C) of x's dtype.
+
+    Numerics: two passes; the rows' mean rounding, large under a common offset, is found and taken off again.
+    Source: Ba, Kiros and Hinton, Layer Normalization (2016).
+
+    >>> layer_norm(np.array([[1.0, 3.0]])).round(3).tolist()
+    [[-1.0, 1.0]]
+    """
+    mean = x.mean(-1)
+    centred = _centred(x, mean)
+    rstd = 1 / np.sqrt((centred * centred).mean(-1) + eps)
+    out = centred * rstd[..., None]
+    out = out if weight is None else out * weight
+    out = out if bias is None else out + bias
+    return (out, np.asarray(mean), np.asarray(rstd)) if save else (out, None, None)
+
+
+@op(
+    "S... C, S... C, C, C, S..., S... -> S... C, C, C",
+    backward_of="layer_norm",
+    outputs="dx dweight dbias",
+)
+def layer_norm_backward(
+    dout: Floats, x: Floats, weight: Floats | None, bias: Floats | None, mean: Floats, rstd: Floats
+) -> tuple[Floats, Floats | None, Floats | None]:
+    """The gradients of `layer_norm`: see there. That of an absent weight or bias is None."""
+    normal = _centred(x, mean) * rstd[..., None]
+    g = dout if weight is None else dout * weight
+    dx = g - g.mean(-1, keepdims=True) - normal * (g * normal).mean(-1, keepdims=True)
+    dx = dx * rstd[..., None]
+    rows = tuple(range(x.ndim - 1))
+    return (
+        dx,
+        None if weight is None else (dout * normal).sum(rows),
+        None if bias is None else dout.sum(rows),
+    )
+
+
+def _centred(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """x less its mean, of which `mean` is a rounding: the mean of what is left is the rest."""
+    centred = x - mean[..., None]
+    return centred - centred.mean(-1, keepdims=True)
