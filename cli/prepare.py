@@ -8,7 +8,7 @@ import click
 
 from ..nn import GPTConfig
 from ..nn.config import TrainConfig
-from ..nn.data import write_tokens
+from ..nn.data import Batches, EvalBatches, TokenFile, write_tokens
 from ..nn.run import Run
 from ..nn.text import Split, read_texts, split_texts
 from ..tokenizer import Tokenizer
@@ -48,6 +48,9 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
         for path, texts in ((run.train, split.train), (run.val, split.val)):
             with bar("encoding", sum(map(len, texts))) as shown:
                 write_tokens(path, texts, tokenizer, shown.update, whole_documents=split.whole_documents)
+        # What training will ask for, while a folder of no use can still go.
+        Batches(TokenFile(run.train).tokens, 1, shape["context"])
+        EvalBatches(TokenFile(run.val).tokens, 1, shape["context"])
         run.write_config(GPTConfig(vocab_size=tokenizer.vocab_size, **shape), training, name)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The default view of training: a live line on standard error, and a line for each estimate."""
 
+import sys
 from datetime import timedelta
 
 import psutil
@@ -52,18 +53,14 @@ class Progress(Callback):
                 parts.append(f"{bits:.3f} bits per byte")
                 self._val += f" ({bits:.2f} bits/byte)"
         if parts and not estimate.final:
-            self._say(f"step {estimate.step:,}: {', '.join(parts)}")
+            _say(f"step {estimate.step:,}: {', '.join(parts)}")
 
     def on_sample(self, trainer: Trainer, text: str) -> None:
-        self._say("\n".join(f"    {line}" for line in text.splitlines()))
+        _say("\n".join(f"    {line}" for line in text.splitlines()))
 
     def on_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
             self._bar.close()
-
-    def _say(self, text: str) -> None:
-        if self._bar is not None:
-            tqdm.write(text, file=self._bar.fp)
 
     def _seconds_left(self, trainer: Trainer) -> float:
         config, left = trainer.config, []
@@ -72,6 +69,11 @@ class Progress(Callback):
         if config.minutes:
             left.append(60 * config.minutes - trainer.elapsed)
         return max(min(left), 0.0)
+
+
+def _say(text: str) -> None:
+    """A line that stays, above the bar."""
+    tqdm.write(text, file=sys.stderr)
 
 
 class _Mean:

@@ -117,7 +117,7 @@ def test_errors_are_one_sentence(trained, tmp_path, monkeypatch, arguments, sent
 
 def test_resume_refuses_what_would_make_another_run(trained):
     result = octavo("train", "text.py", "--resume", trained[0], "--width", 32)
-    assert result.exit_code == 2 and "leave out --width, SOURCE" in result.stderr
+    assert result.exit_code == 2 and "leave out SOURCE, --width" in result.stderr
 
 
 def test_info_names_versions_and_finds_nothing_wrong():
