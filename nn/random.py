@@ -5,7 +5,6 @@ exactly from `state` and repeats exactly from `seed`.
 """
 
 import threading
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def set_state(state: dict[str, Any]) -> None:
         raise ValueError(f"random state: expected a dict of {', '.join(_state)}, got {state!r}")
     for name, limit in _LIMITS.items():
         value = state[name]
-        if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < limit:
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < limit:
             raise ValueError(f"{name}: expected an integer of 0 to {limit - 1}, got {value!r}")
     with _lock:
         _state.update({name: int(value) for name, value in state.items()})

@@ -56,28 +56,27 @@ class Node:
         edges: for each differentiable argument where its gradient goes: None, a leaf, (the node that made it, which
             of that node's outputs it is), or a list of these.
         saved: what the backward op takes after the output gradients; None once it is freed.
+        values: the outputs, of which shape and dtype are kept: those that receive no gradient get zeros.
     """
 
     __slots__ = ("edges", "guards", "number", "op", "outputs", "saved")
 
-    def __init__(self, op: Op, edges: list[Any], saved: tuple[Any, ...]):
+    def __init__(self, op: Op, edges: list[Any], saved: tuple[Any, ...], values: tuple[Any, ...]):
         self.number = next(_numbers)
         self.op = op
         self.edges = edges
         self.saved: tuple[Any, ...] | None = saved
-        self.outputs: list[Any] = []
+        self.outputs: list[Any] = [
+            [_like(v) for v in value] if type(value) is list else _like(value) for value in values
+        ]
         self.guards: list[tuple[str, list[int], int]] = []
 
     def guard(self, name: str, version: list[int]) -> None:
         """Refuse to differentiate once the saved tensor with this version has been changed."""
         self.guards.append((name, version, version[0]))
 
-    def describe(self, values: tuple[Any, ...]) -> None:
-        """Remember shape and dtype of the outputs: those that receive no gradient get zeros."""
-        self.outputs = [[_like(v) for v in value] if type(value) is list else _like(value) for value in values]
-
-    def differentiate(self, received: dict[int, Any]) -> tuple[list[Any], list[Any]]:
-        """(output gradients, input gradients), lists flattened, from what outputs have received."""
+    def differentiate(self, received: dict[int, Any], retain: bool) -> Iterator[tuple[Any, Any, bool]]:
+        """Yield (edge, gradient, whether nothing else refers to its memory) from what outputs have received."""
         if self.saved is None:
             raise RuntimeError(
                 f"backward of {self.op.name}: what it saved was freed by an earlier backward pass; "
@@ -97,7 +96,14 @@ class Node:
             for output in self.outputs
         ]
         dins = self.op.backward(*douts, *self.saved)
-        return list(_flat(douts)), list(_flat(dins if isinstance(dins, tuple) else (dins,)))
+        gradients = list(_flat(dins if isinstance(dins, tuple) else (dins,)))
+        edges = list(_flat(self.edges))
+        if not retain:  # or the gradient may be one of the saved arrays
+            self.saved, self.edges = None, []
+        for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
+            if edge is not None:
+                others = [*_flat(douts), *gradients[:i], *gradients[i + 1 :]]
+                yield edge, gradient, not retain and type(edge) is not tuple and _is_apart(gradient, others)
 
 
 def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
@@ -106,15 +112,8 @@ def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
     order = [-root.number]
     while order:
         node, received = waiting.pop(-heapq.heappop(order))
-        douts, dins = node.differentiate(received)
-        edges = list(_flat(node.edges))
-        if not retain_graph:
-            node.saved, node.edges = None, []
-        for i, (edge, gradient) in enumerate(zip(edges, dins, strict=True)):
-            if edge is None:
-                continue
+        for edge, gradient, own in node.differentiate(received, retain_graph):
             if type(edge) is not tuple:
-                own = not retain_graph and _is_apart(gradient, [*douts, *dins[:i], *dins[i + 1 :]])
                 edge.accumulate(gradient, own)
                 continue
             target, slot = edge
@@ -123,6 +122,7 @@ def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
                 heapq.heappush(order, -target.number)
             slots = waiting[target.number][1]
             slots[slot] = gradient if slot not in slots else registry["add"](slots[slot], gradient)
+        del received, gradient  # whatever is not passed on is free before the next node runs
 
 
 def _like(value: Any) -> tuple[tuple[int, ...], np.dtype]:

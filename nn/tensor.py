@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -225,21 +226,22 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     Raises:
         RuntimeError: an input requires a gradient, and the op has none.
     """
-    inputs = [args[i] if i < len(args) else params.get(a.name) for i, a in enumerate(op.arrays)]
+    count = len(op.arrays)
+    inputs = args[:count]
+    if len(args) < count:
+        inputs += tuple(params.get(a.name) for a in op.arrays[len(args) :])
     record = is_recording() and any(map(_requires_grad, inputs))
     if record and op.backward_name is None:
         raise RuntimeError(
             f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
             "run it under no_grad(), or on .detach() of that input"
         )
-    params = {name: _plain(value) for name, value in params.items()}
+    if params:
+        params = {name: _plain(value) for name, value in params.items()}
     found, saved = op.forward(*map(_plain, args), save=record, **params)
     values = found if isinstance(found, tuple) else (found,)
-    node = None
-    if record:
-        edges = [_edge(x) for a, x in zip(op.arrays, inputs, strict=True) if a.kind == "float"]
-        node = Node(op, edges, saved)
-        node.describe(values)
+    differentiable, guarded = _plan(op)
+    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values) if record else None
     version = inputs[0]._version if op.view and isinstance(inputs[0], Tensor) else None
     slots = itertools.count()
     outputs = tuple(
@@ -247,14 +249,21 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
         for value in values
     )
     if node is not None:
-        _guard(node, dict(zip(op.names, inputs, strict=False)) | dict(zip(op.outputs, outputs, strict=True)))
+        for name, i in guarded:
+            tensor = inputs[i] if i < count else outputs[i - count]
+            if isinstance(tensor, Tensor):
+                node.guard(name, tensor._version)
     return outputs if isinstance(found, tuple) else outputs[0]
 
 
-def _guard(node: Node, named: dict[str, Any]) -> None:
-    for name in node.op.wanted:
-        if isinstance(tensor := named.get(name), Tensor):
-            node.guard(name, tensor._version)
+@lru_cache(None)
+def _plan(op: Op) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
+    """Positions of the differentiable arguments; names and positions of arguments, then outputs, that are saved."""
+    names = [a.name for a in op.arrays]
+    differentiable = tuple(names.index(name) for name in op.differentiable)
+    if op.backward_name is None:
+        return differentiable, ()
+    return differentiable, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in op.wanted)
 
 
 def _made(value: np.ndarray, node: Node | None, slots: Iterator[int], version: list[int] | None) -> Tensor:
@@ -262,17 +271,15 @@ def _made(value: np.ndarray, node: Node | None, slots: Iterator[int], version: l
 
 
 def _requires_grad(x: Any) -> bool:
-    if isinstance(x, (list, tuple)):
-        return any(map(_requires_grad, x))
-    return isinstance(x, Tensor) and x.requires_grad
+    if isinstance(x, Tensor):
+        return x.requires_grad
+    return isinstance(x, (list, tuple)) and any(map(_requires_grad, x))
 
 
 def _edge(x: Any) -> Any:
-    if isinstance(x, (list, tuple)):
-        return [_edge(y) for y in x]
-    if not _requires_grad(x):
-        return None
-    return x if x._node is None else (x._node, x._slot)
+    if isinstance(x, Tensor):
+        return (x if x._node is None else (x._node, x._slot)) if x.requires_grad else None
+    return [_edge(y) for y in x] if isinstance(x, (list, tuple)) else None
 
 
 def _plain(x: Any) -> Any:

@@ -1,0 +1,113 @@
+"""Time every op of the registry and a whole training step, against NumPy and, where installed, PyTorch.
+
+    python bench/run.py                    everything
+    python bench/run.py softmax step       some ops; `step` is the training step
+
+The sides run in turn, each in a process of its own, for several rounds. An op whose generic checks fail is refused.
+Prints a Markdown table: p20, p50 and p80 of our time, and how many times as long the others take (p50 over p50).
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections import defaultdict
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1)
+@click.option("--rounds", default=3, show_default=True, help="Processes of each side.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the table here too.")
+def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
+    import octavo
+    from octavo.kernels import registry
+
+    known = [name for name, op in registry.items() if op.backward_of is None and not op.view]
+    unknown = set(names) - {*known, "step"}
+    if unknown:
+        raise click.UsageError(f"no op called {', '.join(sorted(unknown))}; there are {', '.join(known)} and step")
+    chosen, refused = [], {}
+    for name in tqdm([n for n in known if not names or n in names], desc="checking", leave=False):
+        try:
+            _check(registry[name])
+            chosen.append(name)
+        except AssertionError as error:
+            refused[name] = str(error).splitlines()[0]
+    if not names or "step" in names:
+        chosen.append("step")
+
+    sides = ["octavo", "numpy", *(["torch"] if find_spec("torch") else [])]
+    times: dict[str, dict[str, list[float]]] = {side: defaultdict(list) for side in sides}
+    for _, side in tqdm([(r, s) for r in range(rounds) for s in sides], desc="timing", leave=False):
+        for row, seconds in _run(side, chosen).items():
+            times[side][row] += seconds
+    table = _table(times, refused, octavo.__version__, octavo.threads())
+    print(table)
+    if out:
+        out.write_text(table + "\n", encoding="utf-8")
+
+
+def _check(op) -> None:
+    import checks
+
+    checks.complete(op)
+    if op.backward_name:
+        checks.gradient(op)
+        checks.parity(op.backward)
+    checks.parity(op)
+
+
+def _run(side: str, names: list[str]) -> dict[str, list[float]]:
+    environment = dict(os.environ, OCTAVO_REFERENCE="1" if side == "numpy" else "0")
+    command = [sys.executable, str(HERE / "side.py"), side, *names]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise click.ClickException(f"the {side} side failed")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _table(times, refused, version, threads) -> str:
+    peers = [side for side in times if side != "octavo"]
+    lines = [
+        f"Octavo {version} on {_processor()}, {threads} threads, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}" + (f", PyTorch {_version('torch')}" if "torch" in times else ""),
+        "",
+        "| op | p20 | p50 | p80 | " + " | ".join(f"{p} / octavo" for p in peers) + " |",
+        "| --- |" + " --- |" * (3 + len(peers)),
+    ]
+    for row, ours in times["octavo"].items():
+        p20, p50, p80 = np.percentile(ours, (20, 50, 80))
+        ratios = [f"{np.median(times[p][row]) / p50:.2f}" if row in times[p] else "-" for p in peers]
+        lines.append(f"| {row} | " + " | ".join([*map(_seconds, (p20, p50, p80)), *ratios]) + " |")
+    lines += [f"| {name} | refused: {why} |" for name, why in refused.items()]
+    return "\n".join(lines)
+
+
+def _seconds(t: float) -> str:
+    return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.2f} ms" if t < 1 else f"{t:.2f} s"
+
+
+def _processor() -> str:
+    import numba
+
+    return numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[1] + f" x{os.cpu_count()}"
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The last layer with its loss: chunks of rows go through the product, the row kernel of `cross_entropy` (which turns
+logits into their gradient in place) and two more products, so that only one chunk of logits exists."""
+
+from numba import prange
+
+from ..device import contiguous, empty
+from ..dispatch import ONE
+from .cross_entropy import cross_entropy_rows
+from .ids import checked
+from .kernel import kernel
+from .matmul import product
+
+CHUNK = 1 << 22  # logits in a chunk: 16 MB of float32
+
+
+def linear_cross_entropy(
+    x, weight, targets, ignore_index=-100, reduction="mean", divisor=None, save=False
+):
+    targets, kept = checked("linear_cross_entropy: targets", targets, weight.shape[0], ignore_index)
+    scale = 1 / (divisor or max(1, kept)) if reduction == "mean" else 1.0
+    losses = empty(targets.shape, "f8")
+    gradients = _gradients(x, weight) if save and reduction != "none" else None
+    _sweep(losses, gradients, x, weight, targets, ignore_index, scale)
+    loss = empty(losses.shape if reduction == "none" else (), x.dtype)
+    loss[...] = losses if reduction == "none" else losses.sum() * scale
+    return loss, *(gradients or (None, None))
+
+
+def linear_cross_entropy_backward(dloss, x, weight, targets, dx, dweight, ignore_index, reduction):
+    if reduction == "none":
+        targets, _ = checked("linear_cross_entropy: targets", targets, weight.shape[0], ignore_index)
+        gradients = _gradients(x, weight)
+        rows = None if dloss is ONE else contiguous(dloss)
+        _sweep(empty(targets.shape, "f8"), gradients, x, weight, targets, ignore_index, 1.0, rows)
+        return gradients
+    if dloss is ONE:
+        return dx, dweight
+    return _scaled(dx, dloss), _scaled(dweight, dloss)
+
+
+def _gradients(x, weight):
+    return empty(x.shape, x.dtype), empty(weight.shape, x.dtype)
+
+
+def _scaled(x, factor):
+    out = empty(x.shape, x.dtype)
+    _scale_kernel(out.reshape(1, -1), contiguous(x).reshape(1, -1), contiguous(factor).reshape(1))
+    return out
+
+
+def _sweep(losses, gradients, x, weight, targets, ignore_index, scale, dlosses=None):
+    """Losses of all rows and, where `gradients` is (dx, dweight), those, times scale and each row's `dlosses`."""
+    (rows, width), vocabulary = x.shape, weight.shape[0]
+    step = max(1, min(rows, CHUNK // max(1, vocabulary)))
+    logits = empty((step, vocabulary), x.dtype)
+    x = contiguous(x)
+    if gradients is not None and not rows:
+        gradients[1][...] = 0
+    for start in range(0, rows, step):
+        part = slice(start, start + step)
+        chunk, own = x[part], logits[: min(step, rows - start)]
+        product(own[None], chunk[None], weight.T[None])
+        dlogits = empty((0, 0), x.dtype) if gradients is None else own
+        cross_entropy_rows(losses[part], dlogits, own, targets[part], ignore_index, scale)
+        if gradients is None:
+            continue
+        dx, dweight = gradients
+        if dlosses is not None:
+            _scale_kernel(own, own, dlosses[part])
+        product(dx[part][None], own[None], weight[None])
+        product(dweight[None], own.T[None], chunk[None], accumulate=start > 0)
+
+
+@kernel("T[2] <- T[2] T[1]")
+def _scale_kernel(out, x, factors):
+    """Each row times its factor."""
+    block = 4096
+    rows, columns = x.shape
+    blocks = -(-columns // block)
+    for task in prange(rows * blocks):
+        i, first = task // blocks, task % blocks * block
+        for j in range(first, min(columns, first + block)):
+            out[i, j] = x[i, j] * factors[i]

@@ -1,0 +1,41 @@
+import numpy as np
+
+from .case import Bad, Case, Sample, normal
+
+
+def _heads(b, t, s, h, d, **kwargs):
+    return Sample(normal(b, t, h, d), normal(b, s, h, d, seed=1), normal(b, s, h, d, seed=2), **kwargs)
+
+
+def _samples():
+    for causal in (True, False):
+        for sizes in ((1, 1, 1, 1, 1), (2, 5, 5, 3, 2), (1, 2, 7, 2, 3)):
+            yield _heads(*sizes, causal=causal)
+        for sizes in ((1, 63, 63, 2, 8), (1, 130, 130, 1, 64), (2, 3, 70, 2, 17), (1, 33, 200, 1, 33)):
+            yield _heads(*sizes, causal=causal)
+    yield _heads(1, 4, 4, 1, 3, scale=2.0)
+    yield _heads(0, 4, 4, 1, 3)
+    q, k, v = (normal(1, 40, 2, 8, seed=i) for i in range(3))
+    yield Sample(100 * q, 100 * k, v)
+
+
+CASES = {
+    # Scores of size 1e4 are sums that round by 1e4 epsilons, which the exponential turns into a relative error of
+    # the weights: the last sample's scores reach 8e4 / sqrt(8) = 3e4 at most, and few keys carry its weight.
+    "attention": Case(
+        samples=_samples,
+        bad=[
+            Bad(ValueError, "attention: q: expected T <= S where attention is causal, got T=3 queries for S=2 keys",
+                normal(1, 3, 1, 2), normal(1, 2, 1, 2), normal(1, 2, 1, 2)),
+            Bad(ValueError, "attention: v: expected float32 or float64 of shape (B=1 S=2 H=1 D=2)",
+                normal(1, 2, 1, 2), normal(1, 2, 1, 2), normal(1, 3, 1, 2)),
+            Bad(ValueError, "attention: scale: expected", normal(1, 2, 1, 2), normal(1, 2, 1, 2), normal(1, 2, 1, 2),
+                True, -1.0),
+            Bad(TypeError, "attention: q: expected", np.ones((1, 1, 1, 1), int), *normal(2, 1, 1, 1, 1)),
+        ],
+        bench=lambda: [_heads(12, 64, 64, 4, 32), _heads(1, 1024, 1024, 12, 64)],
+        torch=lambda torch, q, k, v: torch.nn.functional.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
+        ).transpose(1, 2),
+    ),
+}

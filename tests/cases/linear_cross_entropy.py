@@ -1,0 +1,41 @@
+import numpy as np
+
+from .case import Bad, Case, Sample, integers, normal
+
+
+def _rows(n, c, v, ignored=0, **kwargs):
+    targets = integers(v, n)
+    targets[:ignored] = -100
+    return Sample(normal(n, c), normal(v, c, seed=1), targets, **kwargs)
+
+
+def _samples():
+    for reduction in ("mean", "sum", "none"):
+        yield _rows(4, 3, 5, ignored=1, reduction=reduction)
+        yield _rows(63, 17, 1000, ignored=5, reduction=reduction)
+    yield _rows(4, 3, 5, divisor=9.5)
+    yield _rows(3, 4, 6, ignored=3)
+    yield _rows(0, 4, 6)
+    yield _rows(1, 1, 2)
+    yield _rows(9, 2, 1 << 20)  # five chunks
+    targets = integers(7, 5)
+    yield Sample(normal(5, 4), normal(7, 4), targets, ignore_index=int(targets[0]))
+    yield Sample(normal(6, 4, scale=100), normal(9, 4, scale=100), integers(9, 6))
+
+
+CASES = {
+    "linear_cross_entropy": Case(
+        samples=_samples,
+        bad=[
+            Bad(ValueError, "linear_cross_entropy: targets: expected 0 <= id < 5 (or ignore_index, -100), got 5 at (1,)",
+                normal(2, 3), normal(5, 3), np.array([0, 5]), data=True),
+            Bad(ValueError, "linear_cross_entropy: weight: expected", normal(2, 3), normal(5, 4), np.array([0, 1])),
+            Bad(TypeError, "linear_cross_entropy: targets: expected integer of shape (N=2)",
+                normal(2, 3), normal(5, 3), normal(2)),
+            Bad(ValueError, "linear_cross_entropy: divisor: expected", normal(2, 3), normal(5, 3), np.array([0, 1]),
+                divisor=0.0),
+        ],
+        bench=lambda: [_rows(768, 128, 65), _rows(512, 768, 50304)],
+        torch=lambda torch, x, w, targets: torch.nn.functional.cross_entropy(x @ w.T, targets),
+    ),
+}

@@ -1,0 +1,59 @@
+import numpy as np
+
+from .case import EDGES, Bad, Case, Sample, normal
+
+
+def _products():
+    for m, k, n in ((1, 1, 1), (2, 3, 4), (5, 1, 3), (3, 0, 2), (0, 3, 2), (14, 8, 32), (15, 7, 33), (29, 300, 65)):
+        yield Sample(normal(m, k), normal(k, n))
+    for n in EDGES:
+        yield Sample(normal(17, 5), normal(5, n))
+        yield Sample(normal(n, 5), normal(5, 3))
+    yield Sample(normal(63, 1000), normal(1000, 63))
+    yield Sample(normal(2, 3, 4, 5), normal(2, 3, 5, 6))
+    yield Sample(normal(2, 1, 4, 3), normal(3, 3, 2))
+    yield Sample(normal(2, 4, 3), normal(3, 2))
+    yield Sample(normal(20, 100, 7), normal(7, 40))
+
+
+def _layers():
+    for activation in ("none", "gelu", "relu"):
+        yield Sample(normal(3, 4), normal(5, 4), normal(5), activation)
+        yield Sample(normal(2, 3, 4), normal(5, 4), None, activation)
+        yield Sample(normal(70, 65), normal(67, 65), normal(67), activation)
+    yield Sample(normal(0, 4), normal(5, 4), normal(5))
+    yield Sample(normal(63, 1000, scale=0.1), normal(100, 1000), normal(100), "gelu")
+
+
+CASES = {
+    # A sum of K products of normal numbers errs by at most K/2 epsilons of the sum of their magnitudes; rounding is
+    # as often up as down, so by about sqrt(K): 30 for K = 1000.
+    "matmul": Case(
+        samples=_products,
+        bad=[
+            Bad(ValueError, "matmul: b: expected float32 or float64 of shape (... K=3 N)", normal(2, 3), normal(4, 2)),
+            Bad(ValueError, "matmul: b: expected", normal(2, 4, 3), normal(3, 3, 2)),
+            Bad(TypeError, "matmul: a: expected", np.ones((2, 2), int), normal(2, 2)),
+        ],
+        bench=lambda: [Sample(normal(1024, 768), normal(768, 3072)), Sample(normal(48, 64, 32), normal(48, 32, 64))],
+        torch=lambda torch, a, b: a @ b,
+        ulps=30,
+    ),
+    "linear": Case(
+        samples=_layers,
+        bad=[
+            Bad(ValueError, "linear: weight: expected float32 or float64 of shape (O I=3)", normal(2, 3), normal(2, 4)),
+            Bad(ValueError, "linear: activation: expected 'none' or 'gelu' or 'relu', got 'tanh'",
+                normal(2, 3), normal(2, 3), None, "tanh"),
+            Bad(ValueError, "linear: bias: expected", normal(2, 3), normal(2, 3), normal(3)),
+        ],
+        bench=lambda: [
+            Sample(normal(768, 128), normal(512, 128), normal(512), "gelu"),
+            Sample(normal(4096, 768), normal(3072, 768), normal(3072), "gelu"),
+        ],
+        torch=lambda torch, x, w, b, activation: torch.nn.functional.gelu(
+            torch.nn.functional.linear(x, w, b), approximate="tanh"
+        ),
+        ulps=30,
+    ),
+}
