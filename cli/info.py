@@ -1,5 +1,6 @@
 """`octavo info`: what Octavo runs on, and what is wrong with it."""
 
+import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -92,7 +93,7 @@ def _threads(count: int, faults: list[str]) -> str:
     if not np.allclose(sums, 1):
         faults.append("A kernel gave a wrong result: remove the cache folder above and reinstall numba.")
     layer = numba.threading_layer()
-    return f"{count} of {numba.config.NUMBA_NUM_THREADS}, threading layer {layer}; kernels run"
+    return f"{count} of {os.cpu_count()}, threading layer {layer}; kernels run"
 
 
 def _cache(faults: list[str]) -> str:

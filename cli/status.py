@@ -1,6 +1,7 @@
 """One live line about work that would else look like standing still."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ class _CompilationLine(logging.Handler):
         self.clear()
         message = record.getMessage()
         if record.levelno >= logging.WARNING:
-            tqdm.write(message, file=click.get_text_stream("stderr"))
+            tqdm.write(message, file=sys.stderr)
         elif message.startswith("compiling"):
             self._count += 1
             text = f"compiling kernels, once on this machine: {self._count} ({message.split()[1]})"

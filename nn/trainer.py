@@ -251,10 +251,14 @@ class Trainer:
 
     def _estimate(self) -> Estimate:
         """Losses on the same few batches of each split every time."""
-        batches, seed = self.config.eval_batches, self.config.seed
-        train = self._train and evaluate(self.model, self._train.sample(batches, seed))
-        val = self._val and evaluate(self.model, self._val.sample(batches, seed), self._bytes_per_token)
-        return Estimate(self.step, train, val)
+
+        def on(split: EvalBatches | None, bytes_per_token: float | None = None) -> Evaluation | None:
+            if split is None:
+                return None
+            batches = split.sample(self.config.eval_batches, self.config.seed)
+            return evaluate(self.model, batches, bytes_per_token)
+
+        return Estimate(self.step, on(self._train), on(self._val, self._bytes_per_token))
 
     def _draw(self, sample: Callable[[], str]) -> str:
         before = random.state()
