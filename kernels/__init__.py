@@ -6,6 +6,7 @@ from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
 from .ops.embedding import embedding, embedding_backward
 from .ops.norm import layer_norm, layer_norm_backward
+from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.softmax import softmax, softmax_backward
 
 dispatch.seal()

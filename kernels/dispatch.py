@@ -7,8 +7,8 @@ The body of a public function in `ops/` is its NumPy reference; `@op` makes a di
 
 The shape string has a term for each array argument, then for each output. A capital letter is a size, the same
 wherever it stands; `S...` any number of sizes, the same wherever it stands; a bare `...` broadcasts; `*P` is a list
-of arrays; `R...` that appears only on the right depends on parameters. Annotations say the rest: `Floats` and
-`Ints` are arrays, `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
+of arrays; `R...` that appears only on the right depends on parameters; `()` is a single number. Annotations say the
+rest: `Floats` and `Ints` are arrays, `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
 
 What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
 inputs, outputs, parameters, `<input>_shape`, or what the op computes on the side (`saves=`), in which case its body
@@ -215,10 +215,10 @@ class Op:
         mixed = False
         for i, array in enumerate(self.arrays):
             x = args[i]
+            if (x is None and array.optional) or (x is ONE and array.takes_one):
+                continue
             if array.is_list:
                 backend = self._check_list(array, x, sizes, backend)
-                continue
-            if (x is None and array.optional) or (x is ONE and array.takes_one):
                 continue
             where = "cpu" if type(x) is np.ndarray else self._device(array.name, x)
             if backend and where != backend:

@@ -128,18 +128,18 @@ class AdamW(Optimizer):
 
 
 class SGD(Optimizer):
-    """Gradient descent with momentum: `kernels.sgd_`."""
-
-    slots = ("momentum_buffers",)
+    """Gradient descent, with momentum or without: `kernels.sgd_`."""
 
     def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
-        super().__init__(params, lr, weight_decay)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
         self.momentum = momentum
+        self.slots = ("momentum_buffers",) if momentum else ()
+        super().__init__(params, lr, weight_decay)
 
     def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
-        registry["sgd_"](params, grads, *state, lr, self.momentum, group.weight_decay, grad_scale)
+        buffers = state[0] if state else None
+        registry["sgd_"](params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale)
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[Group]:

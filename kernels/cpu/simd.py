@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+from numba.np import arrayobj
 
 from .kernel import primitive
 
@@ -67,6 +68,31 @@ def _load(b: Any, pointer: Any, kind: ir.Type, align: int = 1) -> Any:
     value = b.load(b.bitcast(pointer, kind.as_pointer()))
     value.align = align
     return value
+
+
+@intrinsic
+def array_at(typing_context, address, start, size, like):
+    """Elements [start, start + size) of the C-contiguous array whose data are at `address`, of the dtype of `like`.
+
+    For lists of arrays, which Numba would unpack one by one. Nothing here keeps the array alive: the caller does.
+    """
+    array_type = types.Array(like.dtype, 1, "C", aligned=False)
+
+    def codegen(ctx, b, sig, args):
+        scalar = _llvm_type(sig.args[3].dtype)
+        item = ctx.get_abi_sizeof(scalar)
+        array = ctx.make_array(array_type)(ctx, b)
+        arrayobj.populate_array(
+            array,
+            data=b.gep(b.inttoptr(args[0], scalar.as_pointer()), [args[1]]),
+            shape=[args[2]],
+            strides=[ir.Constant(I64, item)],
+            itemsize=ir.Constant(I64, item),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(types.uint64, types.int64, types.int64, like), codegen
 
 
 @intrinsic

@@ -30,9 +30,9 @@ def philox(counter: tuple[Any, Any, Any, Any], seed: int) -> tuple[np.ndarray, .
 
 
 def _round_keys(seed: int) -> Iterator[tuple[np.uint64, np.uint64]]:
-    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    low, high = int(seed) & 0xFFFFFFFF, int(seed) >> 32
     for r in range(ROUNDS):
-        yield tuple(np.uint64((k + r * step) & 0xFFFFFFFF) for k, step in zip((k0, k1), KEY_STEPS, strict=True))
+        yield np.uint64((low + r * KEY_STEPS[0]) & 0xFFFFFFFF), np.uint64((high + r * KEY_STEPS[1]) & 0xFFFFFFFF)
 
 
 def words(count: int, seed: int, stream: int, offset: int) -> np.ndarray:

@@ -43,8 +43,14 @@ CASES = {
         samples=_layers,
         bad=[
             Bad(ValueError, "linear: weight: expected float32 or float64 of shape (O I=3)", normal(2, 3), normal(2, 4)),
-            Bad(ValueError, "linear: activation: expected 'none' or 'gelu' or 'relu', got 'tanh'",
-                normal(2, 3), normal(2, 3), None, "tanh"),
+            Bad(
+                ValueError,
+                "linear: activation: expected 'none' or 'gelu' or 'relu', got 'tanh'",
+                normal(2, 3),
+                normal(2, 3),
+                None,
+                "tanh",
+            ),
             Bad(ValueError, "linear: bias: expected", normal(2, 3), normal(2, 3), normal(3)),
         ],
         bench=lambda: [

@@ -1,0 +1,130 @@
+"""Optimisers: one launch for the whole list. A task is a block of elements of one array, reached by its address."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numba import prange
+
+from ..device import contiguous, empty
+from .kernel import kernel
+from .simd import array_at
+
+_BLOCK = 16384  # elements of a task
+
+
+def adamw_(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    step,
+    lr,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    grad_scale=1.0,
+):
+    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    numbers = np.array([1 - lr * weight_decay, rate, beta1, 1 - beta1, beta2, 1 - beta2, 1 / root, eps, grad_scale])
+    _launch(_adamw_kernel, (params, _contiguous(grads), exp_avgs, exp_avg_sqs), numbers)
+
+
+def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0):
+    grads = _contiguous(grads)
+    lists = (params, grads, momentum_buffers) if momentum else (params, grads)
+    _launch(_sgd_kernel, lists, np.array([lr, momentum, weight_decay, grad_scale]))
+
+
+def grad_norm(grads):
+    grads = _contiguous(grads)
+    partial = np.zeros(len(_tasks(tuple(x.size for x in grads))))
+    _launch(_square_kernel, (grads,), partial)
+    norm = empty((), np.float64)
+    norm[...] = math.sqrt(partial.sum())
+    return norm
+
+
+def scale_(arrays, factor):
+    _launch(_scale_kernel, (arrays,), np.array([factor], np.float64))
+
+
+def _launch(run, lists, numbers):
+    """Run a kernel over lists that are alike; they hold the arrays alive while it reads their addresses."""
+    first = lists[0]
+    tasks = _tasks(tuple(x.size for x in first))
+    if len(tasks):
+        addresses = np.array([[x.__array_interface__["data"][0] for x in xs] for xs in lists], np.uint64)
+        run(numbers, first[0].reshape(-1), addresses, tasks)
+
+
+@lru_cache(64)
+def _tasks(sizes):
+    """(tasks, 3): which array, the first element, how many."""
+    rows = [(k, i, min(_BLOCK, size - i)) for k, size in enumerate(sizes) for i in range(0, size, _BLOCK)]
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _contiguous(xs):
+    return [contiguous(x) for x in xs]
+
+
+@kernel("<- f8[1] T[1] u8[2] i8[2]")
+def _adamw_kernel(numbers, like, addresses, tasks):
+    number = like.dtype.type
+    keep, rate = number(numbers[0]), number(numbers[1])
+    beta1, rest1 = number(numbers[2]), number(numbers[3])
+    beta2, rest2 = number(numbers[4]), number(numbers[5])
+    correct, eps, grad_scale = number(numbers[6]), number(numbers[7]), number(numbers[8])
+    for task in prange(len(tasks)):
+        k, start, size = tasks[task, 0], tasks[task, 1], tasks[task, 2]
+        p = array_at(addresses[0, k], start, size, like)
+        grad = array_at(addresses[1, k], start, size, like)
+        m = array_at(addresses[2, k], start, size, like)
+        v = array_at(addresses[3, k], start, size, like)
+        for i in range(size):
+            g = grad[i] * grad_scale
+            m[i] = beta1 * m[i] + rest1 * g
+            v[i] = beta2 * v[i] + rest2 * (g * g)
+            p[i] = p[i] * keep - rate * m[i] / (math.sqrt(v[i]) * correct + eps)
+
+
+@kernel("<- f8[1] T[1] u8[2] i8[2]")
+def _sgd_kernel(numbers, like, addresses, tasks):
+    number = like.dtype.type
+    lr, momentum = number(numbers[0]), number(numbers[1])
+    weight_decay, grad_scale = number(numbers[2]), number(numbers[3])
+    has_buffer = len(addresses) == 3
+    for task in prange(len(tasks)):
+        k, start, size = tasks[task, 0], tasks[task, 1], tasks[task, 2]
+        p = array_at(addresses[0, k], start, size, like)
+        grad = array_at(addresses[1, k], start, size, like)
+        if has_buffer:
+            b = array_at(addresses[2, k], start, size, like)
+            for i in range(size):
+                b[i] = momentum * b[i] + (grad[i] * grad_scale + weight_decay * p[i])
+                p[i] -= lr * b[i]
+        else:
+            for i in range(size):
+                p[i] -= lr * (grad[i] * grad_scale + weight_decay * p[i])
+
+
+@kernel("f8[1] <- T[1] u8[2] i8[2]")
+def _square_kernel(partial, like, addresses, tasks):
+    for task in prange(len(tasks)):
+        x = array_at(addresses[0, tasks[task, 0]], tasks[task, 1], tasks[task, 2], like)
+        total = 0.0
+        for i in range(x.size):
+            wide = np.float64(x[i])
+            total += wide * wide
+        partial[task] = total
+
+
+@kernel("<- f8[1] T[1] u8[2] i8[2]")
+def _scale_kernel(numbers, like, addresses, tasks):
+    factor = like.dtype.type(numbers[0])
+    for task in prange(len(tasks)):
+        x = array_at(addresses[0, tasks[task, 0]], tasks[task, 1], tasks[task, 2], like)
+        for i in range(x.size):
+            x[i] *= factor

@@ -1,0 +1,176 @@
+"""Optimisers: one call for all parameters of a model, which it changes in place."""
+
+from typing import Annotated, TypeAlias
+
+import numpy as np
+
+from ..dispatch import Floats, Interval, op
+
+Arrays: TypeAlias = list[np.ndarray]
+NotNegative = Annotated[float, Interval(0)]
+Beta = Annotated[float, Interval(0, 1, open="high")]
+Number = Annotated[float, Interval()]
+
+
+def _require(name: str, **lists: Arrays | None) -> None:
+    """Raise unless the lists hold arrays of one dtype that can be written as one run of memory."""
+    for argument, xs in lists.items():
+        for i, x in enumerate(xs or ()):
+            if x.dtype != xs[0].dtype:
+                raise TypeError(
+                    f"{name}: {argument}: expected arrays of one dtype, got {xs[0].dtype} at 0 and {x.dtype} at {i}; "
+                    "call it once for each dtype"
+                )
+            if not x.flags.carray:
+                fault = "not C-contiguous" if x.flags.writeable else "read-only"
+                raise ValueError(
+                    f"{name}: {argument}[{i}]: expected a writable C-contiguous array, to change in place, got one of "
+                    f"shape {x.shape} that is {fault}; use a copy of it"
+                )
+
+
+def _check_adamw(params, grads, exp_avgs, exp_avg_sqs, *_):
+    _require("adamw_", params=params, exp_avgs=exp_avgs, exp_avg_sqs=exp_avg_sqs)
+
+
+@op(
+    "*P, *P, *P, *P ->",
+    no_gradient="an optimiser's step is not part of the loss that it lowers",
+    check=_check_adamw,
+)
+def adamw_(
+    params: Arrays,
+    grads: Arrays,
+    exp_avgs: Arrays,
+    exp_avg_sqs: Arrays,
+    step: Annotated[int, Interval(1)],
+    lr: NotNegative,
+    beta1: Beta = 0.9,
+    beta2: Beta = 0.999,
+    eps: NotNegative = 1e-8,
+    weight_decay: NotNegative = 0.0,
+    grad_scale: Number = 1.0,
+) -> None:
+    """Adam's step with decoupled weight decay, in place.
+
+    g = grad · grad_scale;  m ← β1 m + (1 − β1) g;  v ← β2 v + (1 − β2) g²
+    param ← param · (1 − lr · weight_decay) − lr · m̂ / (√v̂ + eps), m̂ = m / (1 − β1^step), v̂ = v / (1 − β2^step)
+
+    Args:
+        params, grads, exp_avgs (m), exp_avg_sqs (v): lists of arrays, alike in shape and dtype; m and v start as 0.
+        step: 1 at the first call.
+
+    Raises:
+        ValueError: params, exp_avgs or exp_avg_sqs hold one that is read-only or not C-contiguous.
+        TypeError: arrays of several dtypes.
+
+    Numerics: bias corrections are worked out in float64.
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization (2019), Algorithm 2.
+
+    >>> p, m, v = np.ones(1), np.zeros(1), np.zeros(1)
+    >>> adamw_([p], [np.ones(1)], [m], [v], step=1, lr=0.5); p.round(3).tolist()
+    [0.5]
+    """
+    rate, root = lr / (1 - beta1**step), np.sqrt(1 - beta2**step)
+    for p, grad, m, v in zip(params, grads, exp_avgs, exp_avg_sqs, strict=True):
+        g = grad * p.dtype.type(grad_scale)
+        m[...] = beta1 * m + (1 - beta1) * g
+        v[...] = beta2 * v + (1 - beta2) * g * g
+        p *= 1 - lr * weight_decay
+        p -= rate * m / (np.sqrt(v) / p.dtype.type(root) + eps)
+
+
+def _check_sgd(params, _, momentum_buffers, __, momentum, *___):
+    _require("sgd_", params=params, momentum_buffers=momentum_buffers)
+    if momentum and momentum_buffers is None:
+        raise ValueError(f"sgd_: momentum_buffers: expected a list as params for momentum={momentum}, got None")
+
+
+@op(
+    "*P, *P, *P ->",
+    no_gradient="an optimiser's step is not part of the loss that it lowers",
+    check=_check_sgd,
+)
+def sgd_(
+    params: Arrays,
+    grads: Arrays,
+    momentum_buffers: Arrays | None,
+    lr: NotNegative,
+    momentum: Beta = 0.0,
+    weight_decay: NotNegative = 0.0,
+    grad_scale: Number = 1.0,
+) -> None:
+    """A step of gradient descent, with momentum, in place.
+
+    g = grad · grad_scale + weight_decay · param;  b ← momentum · b + g;  param ← param − lr · b
+
+    Args:
+        params, grads, momentum_buffers (b): lists of arrays, alike in shape and dtype; b starts as 0. Without
+            momentum b is g: the buffers may be None and are left alone.
+
+    Raises:
+        ValueError: params or momentum_buffers hold one that is read-only or not C-contiguous.
+        TypeError: arrays of several dtypes.
+
+    Source: Polyak, Some methods of speeding up the convergence of iteration methods (1964); as in PyTorch.
+
+    >>> p = np.ones(1)
+    >>> sgd_([p], [np.ones(1)], None, lr=0.25); p.tolist()
+    [0.75]
+    """
+    for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
+        g = grad * p.dtype.type(grad_scale) + weight_decay * p
+        if momentum and momentum_buffers is not None:
+            momentum_buffers[i][...] = g = momentum * momentum_buffers[i] + g
+        p -= lr * g
+
+
+def _check_norm(grads):
+    if len({x.dtype for x in grads}) > 1:
+        raise TypeError("grad_norm: grads: expected arrays of one dtype, got several; call it once for each dtype")
+
+
+@op("*P -> ()", no_gradient="it measures gradients and is not part of the loss", check=_check_norm)
+def grad_norm(grads: Arrays) -> Floats:
+    """The Euclidean norm of all gradients taken as one vector: √(Σ g²).
+
+    Args:
+        grads: a list of arrays of any shapes.
+
+    Returns:
+        A float64 array of shape (); 0 for an empty list.
+
+    Numerics: squares are added in float64, in an order that does not depend on the number of threads.
+    Source: Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks (2013), Algorithm 1.
+
+    >>> float(grad_norm([np.array([3.0]), np.array([[4.0]])]))
+    5.0
+    """
+    return np.asarray(np.sqrt(sum((np.square(g, dtype=np.float64).sum() for g in grads), 0.0)))
+
+
+@op(
+    "*P ->",
+    no_gradient="it rescales what gradients have been made of already",
+    check=lambda arrays, factor: _require("scale_", arrays=arrays),
+)
+def scale_(arrays: Arrays, factor: Number) -> None:
+    """Multiply every array of a list by one number, in place.
+
+    x ← x · factor
+
+    Args:
+        arrays: a list of arrays of any shapes and one dtype.
+
+    Raises:
+        ValueError: one is read-only or not C-contiguous.
+        TypeError: arrays of several dtypes.
+
+    Source: clipping by norm, Pascanu, Mikolov and Bengio (2013), Algorithm 1.
+
+    >>> x = np.ones(2)
+    >>> scale_([x], 3.0); x.tolist()
+    [3.0, 3.0]
+    """
+    for x in arrays:
+        x *= x.dtype.type(factor)
