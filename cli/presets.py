@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["DEFAULT", "PRESETS", "settings"]
+__all__ = ["BUDGETS", "DEFAULT", "PRESETS", "settings"]
 
 DEFAULT = "quick"
 
@@ -52,8 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-# Where the options given leave these open, they follow from others.
-_BUDGETS = ("steps", "minutes")
+BUDGETS = ("steps", "minutes")
 
 
 def settings(preset: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -63,8 +62,8 @@ def settings(preset: str, given: dict[str, Any]) -> dict[str, Any]:
     a tenth of the steps, and the learning rate ends at a tenth of its peak.
     """
     base = dict(PRESETS[preset])
-    if any(name in given for name in _BUDGETS):
-        base = {name: value for name, value in base.items() if name not in _BUDGETS}
+    if not given.keys().isdisjoint(BUDGETS):
+        base = {name: value for name, value in base.items() if name not in BUDGETS}
     if given.get("tokenizer", base["tokenizer"]) != "bpe":
         base.pop("vocab_size", None)
     elif "vocab_size" not in base:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import GroupedCommand, option, thread_options, use_machine
-from .presets import DEFAULT, PRESETS, settings
+from .presets import BUDGETS, DEFAULT, PRESETS, settings
 
 if TYPE_CHECKING:
     from ..nn import GPT
+    from ..nn.callback import Estimate
     from ..nn.run import Run
-    from ..nn.trainer import Estimate, Trainer
+    from ..nn.trainer import Trainer
     from ..tokenizer import Tokenizer
 
 __all__ = ["train"]
@@ -121,6 +122,8 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
     from ..nn.trainer import Trainer
 
     shape, config, source = run.read_config()
+    if not changes.keys().isdisjoint(BUDGETS):
+        changes = dict.fromkeys(BUDGETS) | changes
     config = replace(config, **changes)
     tokenizer = tokenizers.load(run.tokenizer)
     train, val = TokenFile(run.train, tokenizer), TokenFile(run.val, tokenizer)

@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from .callback import Callback, Estimate, Step
 from .files import atomic_write
-from .trainer import Callback, Estimate, Step, Trainer
+from .trainer import Trainer
 
 __all__ = ["LossCurve", "Metrics", "draw_losses", "read_metrics"]
 

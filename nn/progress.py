@@ -6,7 +6,8 @@ from datetime import timedelta
 import psutil
 from tqdm import tqdm
 
-from .trainer import Callback, Estimate, Step, Trainer
+from .callback import Callback, Estimate, Step
+from .trainer import Trainer
 
 __all__ = ["Progress"]
 
@@ -41,6 +42,8 @@ class Progress(Callback):
         parts.append(f"{self._process.memory_info().rss / 1e6:,.0f} MB")
         self._bar.set_description_str(", ".join(parts), refresh=False)
         self._bar.update(trainer.progress - self._bar.n)
+        if trainer.progress == 1.0:
+            self._bar.set_description_str(f"step {step.step:,}, evaluating the whole validation split")
 
     def on_estimate(self, trainer: Trainer, estimate: Estimate) -> None:
         parts = []

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import checkpoint, random
+from .callback import Callback, Estimate, Step
 from .config import TrainConfig
 from .data import IGNORE_INDEX, Batch, Batches, EvalBatches
 from .evaluate import Evaluation, evaluate
@@ -29,7 +30,7 @@ from .schedule import schedule
 if TYPE_CHECKING:
     from .models.gpt import GPT
 
-__all__ = ["Callback", "Estimate", "NonFiniteLoss", "Step", "Trainer"]
+__all__ = ["NonFiniteLoss", "Source", "Trainer"]
 
 _log = logging.getLogger(__name__)
 _RESOLUTION = 1 << 20  # of the share of the minutes that is over, in the schedule
@@ -43,48 +44,6 @@ class Source(Protocol):
 
 class NonFiniteLoss(RuntimeError):
     """Training went astray: the loss or a gradient is infinite or not a number."""
-
-
-class Step(NamedTuple):
-    """An update that was made: `step` counts from 1, `grad_norm` is before clipping, `seconds` are those it took."""
-
-    step: int
-    loss: float
-    lr: float
-    grad_norm: float
-    tokens: int
-    seconds: float
-
-
-class Estimate(NamedTuple):
-    """Losses after a step; `final` is the one over the whole validation split at the end."""
-
-    step: int
-    train: Evaluation | None
-    val: Evaluation | None
-    final: bool = False
-
-
-class Callback:
-    """What a trainer tells of its progress; every method may be left out."""
-
-    def on_start(self, trainer: "Trainer") -> None:
-        """Training starts or goes on, after the step `trainer.step`."""
-
-    def on_step(self, trainer: "Trainer", step: Step) -> None:
-        """The weights were updated."""
-
-    def on_estimate(self, trainer: "Trainer", estimate: Estimate) -> None:
-        """Losses were estimated."""
-
-    def on_sample(self, trainer: "Trainer", text: str) -> None:
-        """The model wrote a text."""
-
-    def on_save(self, trainer: "Trainer", path: Path) -> None:
-        """A checkpoint was written."""
-
-    def on_end(self, trainer: "Trainer") -> None:
-        """Training ended, also by an exception."""
 
 
 class Trainer:

@@ -7,13 +7,14 @@ import signal
 import numpy as np
 import pytest
 from octavo.nn import GPT, GPTConfig, checkpoint, random
+from octavo.nn.callback import Callback
 from octavo.nn.config import TrainConfig
 from octavo.nn.data import IGNORE_INDEX, EvalBatches
 from octavo.nn.evaluate import Evaluation, evaluate
 from octavo.nn.metrics import LossCurve, Metrics, read_metrics
 from octavo.nn.progress import Progress
 from octavo.nn.run import Run
-from octavo.nn.trainer import Callback, NonFiniteLoss, Trainer
+from octavo.nn.trainer import NonFiniteLoss, Trainer
 
 SHAPE = GPTConfig(vocab_size=16, context=8, layers=1, heads=2, width=16, dropout=0.1, bias=False)
 CONFIG = TrainConfig(steps=7, batch_size=2, warmup=2, eval_every=2, eval_batches=2, save_every=3, seed=5)
