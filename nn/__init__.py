@@ -2,6 +2,9 @@
 
 from . import checkpoint, functional, models, random
 from .attention import CausalSelfAttention, KVCache
+from .callback import Callback
+from .config import TrainConfig
+from .evaluate import evaluate
 from .generate import generate, stream_tokens
 from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
 from .models import GPT, PRESETS, GPTConfig
@@ -10,6 +13,7 @@ from .optim import SGD, AdamW, clip_grad_norm, decay_groups
 from .schedule import schedule
 from .tape import no_grad
 from .tensor import Tensor, apply
+from .trainer import Trainer
 
 __all__ = [
     "GPT",
@@ -17,6 +21,7 @@ __all__ = [
     "PRESETS",
     "SGD",
     "AdamW",
+    "Callback",
     "CausalSelfAttention",
     "Dropout",
     "Embedding",
@@ -27,10 +32,13 @@ __all__ = [
     "Module",
     "Parameter",
     "Tensor",
+    "TrainConfig",
+    "Trainer",
     "apply",
     "checkpoint",
     "clip_grad_norm",
     "decay_groups",
+    "evaluate",
     "functional",
     "generate",
     "models",

@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "remove_unfinished"]
+
+_UNFINISHED = ".octavo-{}.tmp"
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {target}: there is no folder {target.parent}; create it first")
     # A name of its own, not target.name with a suffix: that could pass the file system's limit on names.
-    temporary = target.with_name(f".octavo-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(_UNFINISHED.format(secrets.token_hex(8)))
     try:
         with open(temporary, "xb") as file:
             yield file
@@ -44,3 +46,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Removes the temporary files that a killed process left in a folder, in which nobody may be writing now."""
+    for path in Path(folder).glob(_UNFINISHED.format("*")):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,5 @@
+"""`python -m octavo.cli`."""
+
+from . import main
+
+main(prog_name="octavo")

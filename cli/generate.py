@@ -1,0 +1,55 @@
+"""`octavo generate`: text from a trained model."""
+
+from pathlib import Path
+
+import click
+
+from .options import GroupedCommand, option, thread_options, use_machine
+
+__all__ = ["generate"]
+
+
+@click.command(cls=GroupedCommand, short_help="Write text with a trained model.")
+@click.argument("run", type=click.Path(path_type=Path))
+@option("--prompt", default="", group="Text", help="What the text begins with. [the beginning of a document]")
+@option("--tokens", type=click.IntRange(0), default=200, show_default=True, group="Text", help="The most to write.")
+@option("--stop", multiple=True, group="Text", help="Ends the text where this would come; may be repeated.")
+@option("--temperature", type=float, default=0.8, show_default=True, group="Choice", help="0: always the likeliest.")
+@option("--top-k", type=int, default=0, show_default=True, group="Choice", help="Only the k likeliest tokens; 0: all.")
+@option("--top-p", type=float, default=1.0, show_default=True, group="Choice", help="Only the likeliest, up to this.")
+@option("--seed", type=click.IntRange(0), group="Choice", help="The same text each time. [another each time]")
+@thread_options
+def generate(
+    run: Path,
+    prompt: str,
+    tokens: int,
+    stop: tuple[str, ...],
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Write text with the model that octavo train left in the folder RUN."""
+    import secrets
+
+    from .. import tokenizer as tokenizers
+    from ..nn import checkpoint
+    from ..nn.run import Run
+    from .status import compilation_shown
+    from .text import continuation
+
+    use_machine(device, threads)
+    files = Run(run)
+    files.read_config()
+    tokenizer = tokenizers.load(files.tokenizer)
+    model = checkpoint.load(files.checkpoint).model()
+    seed = secrets.randbits(32) if seed is None else seed
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    text = continuation(model, tokenizer, prompt, tokens, stop, **options)
+    click.echo(prompt, nl=False)
+    with compilation_shown():
+        for piece in text:
+            click.echo(piece, nl=False)
+    click.echo()

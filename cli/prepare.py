@@ -1,0 +1,86 @@
+"""From text to the folder of a run, ready for training."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..nn import GPTConfig
+from ..nn.config import TrainConfig
+from ..nn.data import Batches, EvalBatches, TokenFile, write_tokens
+from ..nn.run import Run
+from ..nn.text import Split, read_texts, split_texts
+from ..tokenizer import Tokenizer
+from ..tokenizer import train as train_tokenizer
+from .status import bar
+
+__all__ = ["prepare"]
+
+RUNS = Path("runs")
+
+
+def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> Run:
+    """Reads the text, trains the tokenizer, and writes both and the configuration into a new folder.
+
+    Args:
+        source: as `nn.text.read_texts`.
+        out: the folder, new or empty; None: the next number under runs/.
+        settings: as `presets.settings`.
+
+    Raises:
+        ValueError: a setting out of its range, text that cannot be used, or a folder that is not empty.
+        FileNotFoundError: there is no such source.
+    """
+    settings = dict(settings)
+    kind, vocab_size = settings.pop("tokenizer"), settings.pop("vocab_size", None)
+    val_fraction = settings.pop("val_fraction")
+    shape = {name: settings.pop(name) for name in ("context", "layers", "heads", "width", "dropout", "bias")}
+    training = TrainConfig(**settings)
+    GPTConfig(vocab_size=1, **shape)  # complains before the text is read
+    split = split_texts(read_texts(source), val_fraction)
+    name = "the Python standard library" if source is None else "standard input" if source == "-" else source
+    click.echo(f"text       {name}: {split}")
+    tokenizer = _tokenizer(kind, vocab_size, split)
+    run = Run(_new_folder(out))
+    try:
+        tokenizer.save(run.tokenizer)
+        for path, texts in ((run.train, split.train), (run.val, split.val)):
+            with bar("encoding", sum(map(len, texts))) as shown:
+                write_tokens(path, texts, tokenizer, shown.update, whole_documents=split.whole_documents)
+        # What training will ask for, while a folder of no use can still go.
+        Batches(TokenFile(run.train).tokens, 1, shape["context"])
+        EvalBatches(TokenFile(run.val).tokens, 1, shape["context"])
+        run.write_config(GPTConfig(vocab_size=tokenizer.vocab_size, **shape), training, name)
+    except BaseException:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+    return run
+
+
+def _tokenizer(kind: str, vocab_size: int | None, split: Split) -> Tokenizer:
+    """Of the training text; characters of the whole text, since one that is missing cannot be encoded."""
+    texts = [*split.train, *split.val] if kind == "chars" else split.train
+    with bar("learning the tokenizer", vocab_size or 0, " merges") as shown:
+
+        def progress(done: int, asked: int) -> None:
+            shown.total = asked
+            shown.update(done - shown.n)
+
+        return train_tokenizer(kind, texts, vocab_size, progress=progress)
+
+
+def _new_folder(out: Path | None) -> Path:
+    if out is not None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ValueError(f"{str(out)!r} is there already; give another --out, or go on with --resume {out}")
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    RUNS.mkdir(exist_ok=True)
+    number = max((int(path.name) for path in RUNS.iterdir() if path.name.isdecimal()), default=0) + 1
+    while True:
+        try:
+            (folder := RUNS / str(number)).mkdir()
+            return folder
+        except FileExistsError:
+            number += 1

@@ -1,0 +1,73 @@
+"""Recipes: where `octavo train` starts from when options are left out."""
+
+from typing import Any
+
+__all__ = ["BUDGETS", "DEFAULT", "PRESETS", "settings"]
+
+DEFAULT = "quick"
+
+_COMMON: dict[str, Any] = {
+    "layers": 4,
+    "heads": 4,
+    "width": 128,
+    "dropout": 0.0,
+    "bias": False,
+    "accumulate": 1,
+    "schedule": "cosine",
+    "betas": (0.9, 0.99),
+    "weight_decay": 0.1,
+    "clip": 1.0,
+    "sample_every": 0,
+    "seed": 1337,
+    "val_fraction": 0.1,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # About two minutes on two processor cores.
+    "quick": _COMMON
+    | {
+        "tokenizer": "bpe",
+        "vocab_size": 1024,
+        "context": 128,
+        "minutes": 1.6,
+        "batch_size": 16,
+        "lr": 2e-3,
+        "warmup": 50,
+        "eval_every": 100,
+        "eval_batches": 10,
+        "save_every": 100,
+    },
+    # nanoGPT's recipe for a processor.
+    "nano": _COMMON
+    | {
+        "tokenizer": "chars",
+        "context": 64,
+        "steps": 2000,
+        "batch_size": 12,
+        "lr": 1e-3,
+        "warmup": 100,
+        "eval_every": 250,
+        "eval_batches": 20,
+        "save_every": 250,
+    },
+}
+
+BUDGETS = ("steps", "minutes")
+
+
+def settings(preset: str, given: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a run: those given, and for the rest the preset's, as far as they go together.
+
+    A budget that is given takes the place of the preset's, a tokenizer that of its vocabulary; the warm-up is at most
+    a tenth of the steps, and the learning rate ends at a tenth of its peak.
+    """
+    base = dict(PRESETS[preset])
+    if not given.keys().isdisjoint(BUDGETS):
+        base = {name: value for name, value in base.items() if name not in BUDGETS}
+    if given.get("tokenizer", base["tokenizer"]) != "bpe":
+        base.pop("vocab_size", None)
+    elif "vocab_size" not in base:
+        base["vocab_size"] = PRESETS[DEFAULT]["vocab_size"]
+    if given.get("steps"):
+        base["warmup"] = min(base["warmup"], given["steps"] // 10)
+    return {"min_lr": given.get("lr", base["lr"]) / 10, **base, **given}

@@ -1,0 +1,188 @@
+"""`octavo train`: a model from a text."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import GroupedCommand, option, thread_options, use_machine
+from .presets import BUDGETS, DEFAULT, PRESETS, settings
+
+if TYPE_CHECKING:
+    from ..nn import GPT
+    from ..nn.callback import Estimate
+    from ..nn.run import Run
+    from ..nn.trainer import Trainer
+    from ..tokenizer import Tokenizer
+
+__all__ = ["train"]
+
+_SAMPLE_TOKENS = 160
+# What a resumed run may be told anew: the rest decides what its data and its model are.
+_CHANGEABLE = {"steps", "minutes", "lr", "min_lr", "warmup", "schedule", "betas", "weight_decay", "clip"}
+_CHANGEABLE |= {"eval_every", "eval_batches", "sample_every", "save_every"}
+
+
+def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
+    """An option whose default is the preset's."""
+    name = names[0].partition("/")[0].removeprefix("--").replace("-", "_")
+    default = PRESETS[DEFAULT].get(name)
+    if isinstance(default, tuple):
+        default = " ".join(map(str, default))
+    shown = "" if default is None or isinstance(default, bool) else f" [{default}]"
+    return option(*names, group=group, help=help + shown, **kwargs)
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("source", required=False)
+@option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default=DEFAULT,
+    group="Run",
+    help=(
+        "Where options that are left out come from: quick, two minutes; nano, nanoGPT's recipe for a processor. [quick]"
+    ),
+)
+@option("--out", type=click.Path(path_type=Path), group="Run", help="The run's folder. [the next under runs/]")
+@option("--resume", type=click.Path(path_type=Path), group="Run", help="Go on with the run in this folder.")
+@_setting("--seed", type=int, group="Run", help="Of weights, data order, dropout and samples.")
+@_setting("--tokenizer", type=click.Choice(["bytes", "chars", "bpe"]), group="Text", help="What a token is.")
+@_setting("--vocab-size", type=int, group="Text", help="Tokens that bpe learns.")
+@_setting("--val-fraction", type=float, group="Text", help="Share of the text held back for validation.")
+@_setting("--layers", type=int, group="Model", help="Blocks.")
+@_setting("--heads", type=int, group="Model", help="Attention heads in a block.")
+@_setting("--width", type=int, group="Model", help="Channels, a multiple of the heads.")
+@_setting("--context", type=int, group="Model", help="Tokens that the model sees at once.")
+@_setting("--dropout", type=float, group="Model", help="Probability of dropout.")
+@_setting("--bias/--no-bias", default=None, group="Model", help="Biases in linear layers and norms. [no]")
+@_setting("--steps", type=int, group="Budget", help="Updates of the weights.")
+@_setting("--minutes", type=float, group="Budget", help="Minutes of training; not repeatable bit for bit.")
+@_setting("--batch-size", type=int, group="Learning", help="Windows of text in a micro-batch.")
+@_setting("--accumulate", type=int, group="Learning", help="Micro-batches in an update.")
+@_setting("--lr", type=float, group="Learning", help="The highest learning rate.")
+@_setting("--min-lr", type=float, group="Learning", help="The learning rate at the end. [a tenth of --lr]")
+@_setting("--warmup", type=int, group="Learning", help="Steps in which the learning rate rises.")
+@_setting("--schedule", group="Learning", help="How it falls: cosine, linear, wsd or constant.")
+@_setting("--betas", type=float, nargs=2, group="Learning", help="Of AdamW.")
+@_setting("--weight-decay", type=float, group="Learning", help="Of AdamW, on matrices only.")
+@_setting("--clip", type=float, group="Learning", help="Largest norm of the gradient; 0: any.")
+@_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
+@_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
+@_setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")
+@_setting("--save-every", type=int, group="Reports", help="Steps between checkpoints; 0: only at the end.")
+@thread_options
+def train(
+    source: str | None,
+    preset: str,
+    out: Path | None,
+    resume: Path | None,
+    device: str,
+    threads: int | None,
+    **options: Any,
+) -> None:
+    """Train a GPT on text.
+
+    SOURCE is a text file, a folder of them, or - for standard input; without it, the source of Python's own standard
+    library. Ctrl-C saves, and --resume goes on.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if resume is not None:
+        _check_resumption(given, source=source, out=out)
+    from ..nn.run import Run
+    from .status import compilation_shown
+
+    click.echo(f"device     {use_machine(device, threads)}")
+    if resume is not None:
+        run = Run(resume)
+    else:
+        from .prepare import prepare
+
+        run = prepare(source, out, settings(preset, given))
+        given = {}
+    with compilation_shown():
+        _train(run, given)
+
+
+def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
+    refused = sorted({name for name, value in fixed.items() if value is not None} | (given.keys() - _CHANGEABLE))
+    if refused:
+        names = ", ".join("SOURCE" if name == "source" else f"--{name.replace('_', '-')}" for name in refused)
+        raise click.UsageError(f"--resume goes on with the run's own text and model; leave out {names}.")
+
+
+def _train(run: "Run", changes: dict[str, Any]) -> None:
+    from .. import tokenizer as tokenizers
+    from ..nn import GPT, random
+    from ..nn.data import TokenFile
+    from ..nn.files import remove_unfinished
+    from ..nn.metrics import LossCurve, Metrics
+    from ..nn.progress import Progress
+    from ..nn.trainer import Trainer
+
+    shape, config, source = run.read_config()
+    if not changes.keys().isdisjoint(BUDGETS):
+        changes = dict.fromkeys(BUDGETS) | changes
+    config = replace(config, **changes)
+    tokenizer = tokenizers.load(run.tokenizer)
+    train, val = TokenFile(run.train, tokenizer), TokenFile(run.val, tokenizer)
+    random.seed(config.seed)
+    model = GPT(shape)
+    if changes:
+        run.write_config(shape, config, source)
+    trainer = Trainer(
+        model,
+        config,
+        train.tokens,
+        val.tokens,
+        bytes_per_token=val.bytes_per_token,
+        checkpoint_path=run.checkpoint,
+        callbacks=[Metrics(run.metrics), LossCurve(run.metrics, run.plot), Progress()],
+        sample=lambda: _sample(model, tokenizer, config.seed),
+    )
+    remove_unfinished(run.folder)
+    trainer.resume()
+    _introduce(trainer, tokenizer, len(train.tokens), len(val.tokens))
+    try:
+        final = trainer.fit()
+    except KeyboardInterrupt:
+        click.echo(f"stopped after step {trainer.step:,}; go on with: octavo train --resume {run.folder}", err=True)
+        raise
+    _conclude(run, final, _sample(model, tokenizer, config.seed))
+
+
+def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int) -> None:
+    shape, config = trainer.model.config, trainer.config
+    click.echo(f"tokens     {train:,} to train on, {val:,} held back; {tokenizer.kind}, {tokenizer.vocab_size:,} kinds")
+    click.echo(
+        f"model      GPT, {trainer.model.num_parameters():,} parameters: {shape.layers} layers, {shape.heads} heads, "
+        f"width {shape.width}, context {shape.context}"
+    )
+    budget = [f"{config.steps:,} steps"] if config.steps else []
+    budget += [f"{config.minutes:g} minutes"] if config.minutes else []
+    start = f", from step {trainer.step:,}" if trainer.step else ""
+    click.echo(
+        f"training   {' or '.join(budget)}{start}; {config.batch_size * config.accumulate} windows of "
+        f"{shape.context} tokens a step; seed {config.seed}"
+    )
+
+
+def _conclude(run: "Run", final: "Estimate | None", sample: str) -> None:
+    if final is not None and final.val is not None:
+        bits = final.val.bits_per_byte
+        click.echo(
+            f"result     after step {final.step:,}, over the whole validation split: loss {final.val.loss:.4f}, "
+            f"perplexity {final.val.perplexity:.2f}" + ("" if bits is None else f", {bits:.4f} bits per byte")
+        )
+    click.echo(f"saved      {run.folder} (loss curve: {run.plot})")
+    click.echo(f"\nIt writes:\n\n{sample}\n")
+    click.echo("Next:")
+    click.echo(f'  octavo generate {run.folder} --prompt "def "')
+    click.echo(f"  octavo train --resume {run.folder} --minutes 10")
+
+
+def _sample(model: "GPT", tokenizer: "Tokenizer", seed: int) -> str:
+    from .text import continuation
+
+    return "".join(continuation(model, tokenizer, "", _SAMPLE_TOKENS, temperature=0.8, seed=seed))

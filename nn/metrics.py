@@ -1,0 +1,97 @@
+"""What happened in a run: one JSON object a line, and the loss curve drawn from them.
+
+A line of a step has `step`, `loss` (nats per token), `lr`, `grad_norm`, `tokens` and `seconds`; one of an estimate
+`step`, `train_loss`, `val_loss` and `val_bits_per_byte`, and `"final": true` where the whole validation split counted.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from .callback import Callback, Estimate, Step
+from .files import atomic_write
+from .trainer import Trainer
+
+__all__ = ["LossCurve", "Metrics", "draw_losses", "read_metrics"]
+
+
+class Metrics(Callback):
+    """Appends to a file of metrics; on resumption lines that are later than the checkpoint go first."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._file: IO[str] | None = None
+
+    def on_start(self, trainer: Trainer) -> None:
+        kept = [line for line in read_metrics(self.path) if line["step"] <= trainer.step and "final" not in line]
+        with atomic_write(self.path) as file:
+            file.writelines(json.dumps(line).encode() + b"\n" for line in kept)
+        self._file = open(self.path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+
+    def on_step(self, trainer: Trainer, step: Step) -> None:
+        self._write(step._asdict())
+
+    def on_estimate(self, trainer: Trainer, estimate: Estimate) -> None:
+        line: dict[str, Any] = {"step": estimate.step}
+        for prefix in ("train", "val"):
+            if (evaluation := getattr(estimate, prefix)) is not None:
+                line |= evaluation.to_json(prefix)
+        self._write(line | ({"final": True} if estimate.final else {}))
+
+    def on_end(self, trainer: Trainer) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+
+
+class LossCurve(Callback):
+    """Draws the losses into a PNG when training ends, from the metrics that a `Metrics` before it wrote."""
+
+    def __init__(self, metrics: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+        self.metrics, self.path = metrics, path
+
+    def on_end(self, trainer: Trainer) -> None:
+        if lines := read_metrics(self.metrics):
+            draw_losses(lines, self.path)
+
+
+def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The lines of a file of metrics, none if it is not there; one that a killed process left unfinished is dropped."""
+    lines = []
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(value.get("step"), int):
+            lines.append(value)
+    return lines
+
+
+def draw_losses(lines: list[dict[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Draws training and validation loss over the steps into a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats per token)")
+    for name, label, style in (
+        ("loss", "training, each batch", {"linewidth": 0.6, "alpha": 0.5}),
+        ("train_loss", "training, estimate", {"marker": ".", "markersize": 4}),
+        ("val_loss", "validation", {"marker": ".", "markersize": 4}),
+    ):
+        points = [(line["step"], line[name]) for line in lines if name in line]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=label, **style)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=150)

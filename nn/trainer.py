@@ -1,0 +1,281 @@
+"""The training loop. It prints nothing and knows no files but its checkpoint: callbacks do the rest.
+
+A step depends on the weights, the optimiser's state, the random state and the number of the step alone, and all of
+them are in the checkpoint. So a run that was killed at any moment and resumed ends with the same weights, bit for
+bit, as one that ran through; but for a budget of minutes, since the clock decides its learning rates and its end.
+"""
+
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import checkpoint, random
+from .callback import Callback, Estimate, Step
+from .config import TrainConfig
+from .data import IGNORE_INDEX, Batch, Batches, EvalBatches
+from .evaluate import Evaluation, evaluate
+from .optim import AdamW, clip_grad_norm, decay_groups
+from .schedule import schedule
+
+if TYPE_CHECKING:
+    from .models.gpt import GPT
+
+__all__ = ["NonFiniteLoss", "Source", "Trainer"]
+
+_log = logging.getLogger(__name__)
+_RESOLUTION = 1 << 20  # of the share of the minutes that is over, in the schedule
+
+
+class Source(Protocol):
+    """(inputs, targets) of each step's whole batch, each (B, T) int64; a function of the step alone."""
+
+    def __getitem__(self, step: int) -> Batch: ...
+
+
+class NonFiniteLoss(RuntimeError):
+    """Training went astray: the loss or a gradient is infinite or not a number."""
+
+
+class Trainer:
+    """Trains a model within a budget.
+
+    Args:
+        model: a GPT; its parameters are updated in place.
+        config: how to train.
+        train: (N,) tokens, or a source of whole batches of `batch_size` · `accumulate` windows.
+        val: (M,) tokens; None: no validation.
+        bytes_per_token: of the validation text, for bits per byte.
+        checkpoint_path: where to save; None: nowhere.
+        callbacks: told of everything, in this order.
+        sample: writes a text with the model, every `sample_every` steps; training does not notice its draws.
+
+    Attributes:
+        step: updates made so far, those before a resumption included.
+        optimizer: AdamW, with weight decay on matrices only.
+
+    Raises:
+        ValueError: fewer tokens than a window needs.
+    """
+
+    def __init__(
+        self,
+        model: "GPT",
+        config: TrainConfig,
+        train: NDArray[Any] | Source,
+        val: NDArray[Any] | None = None,
+        *,
+        bytes_per_token: float | None = None,
+        checkpoint_path: str | os.PathLike[str] | None = None,
+        callbacks: Sequence[Callback] = (),
+        sample: Callable[[], str] | None = None,
+    ) -> None:
+        self.model, self.config, self.callbacks = model, config, tuple(callbacks)
+        self.optimizer = AdamW(
+            decay_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, eps=config.eps
+        )
+        self.step = 0
+        context = model.config.context
+        self._train: EvalBatches | None = None
+        self._source: Source
+        if isinstance(train, np.ndarray):
+            self._source = Batches(train, config.batch_size * config.accumulate, context, config.seed)
+            self._train = EvalBatches(train, config.batch_size, context)
+        else:
+            self._source = train
+        self._val = None if val is None else EvalBatches(val, config.batch_size, context)
+        self._bytes_per_token = bytes_per_token
+        self._path = None if checkpoint_path is None else Path(checkpoint_path)
+        self._sample = sample
+        self._parameters = list(model.parameters())
+        self._rate = _learning_rate(config)
+        self._elapsed = 0.0
+        self._started: float | None = None
+        self._saved_step: int | None = None
+        self._whole = True
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resumption included, without the first step of each process."""
+        return self._elapsed + (0.0 if self._started is None else time.perf_counter() - self._started)
+
+    @property
+    def progress(self) -> float:
+        """The share of the budget that is used up, from 0 to 1."""
+        config = self.config
+        steps = self.step / config.steps if config.steps else 0.0
+        minutes = self.elapsed / (60 * config.minutes) if config.minutes else 0.0
+        return min(max(steps, minutes), 1.0)
+
+    def fit(self) -> Estimate | None:
+        """Trains until the budget is used up, then saves and evaluates the whole validation split, if there is one.
+
+        Ctrl-C lets the step end, saves, and raises KeyboardInterrupt; a second one within the step does not save.
+
+        Raises:
+            NonFiniteLoss: the last checkpoint is kept.
+            KeyboardInterrupt: Ctrl-C; if there is a checkpoint path, the state was saved.
+        """
+        self.model.train()
+        try:
+            self._tell("on_start")
+            while self.progress < 1.0:
+                with _interrupts_held():
+                    self._whole = False
+                    report = self._update()
+                    self._whole = True
+                    self._tell("on_step", report)
+                if self._is_due(self.config.eval_every):
+                    self._tell("on_estimate", self._estimate())
+                if self._sample is not None and self._is_due(self.config.sample_every):
+                    self._tell("on_sample", self._draw(self._sample))
+                if self._is_due(self.config.save_every):
+                    self.save()
+            self.save()
+            if self._val is None:
+                return None
+            final = Estimate(self.step, None, evaluate(self.model, self._val, self._bytes_per_token), final=True)
+            self._tell("on_estimate", final)
+            return final
+        except KeyboardInterrupt:
+            if self._whole:
+                self.save()
+            raise
+        finally:
+            self._tell("on_end")
+
+    def save(self) -> None:
+        """Writes the checkpoint, unless the present step is in it already."""
+        if self._path is None or self._saved_step == self.step:
+            return
+        with _interrupts_held():
+            extra = {"step": self.step, "elapsed": self.elapsed}
+            checkpoint.save(self._path, self.model, self.optimizer, extra)
+            self._saved_step = self.step
+        self._tell("on_save", self._path)
+
+    def resume(self) -> None:
+        """Takes up the state in the checkpoint; before the first checkpoint there is none, and nothing changes.
+
+        Raises:
+            ValueError: the checkpoint is damaged, or of another model.
+        """
+        if self._path is None or not self._path.exists():
+            return
+        saved = checkpoint.load(self._path)
+        step, elapsed = saved.extra.get("step"), saved.extra.get("elapsed")
+        if type(step) is not int or step < 0 or not isinstance(elapsed, float) or not 0 <= elapsed < math.inf:
+            raise ValueError(f"{self._path} is no checkpoint of a training: step {step!r}, elapsed {elapsed!r}")
+        saved.restore(self.model, self.optimizer)
+        self.step, self._saved_step, self._elapsed = step, step, elapsed
+
+    def _update(self) -> Step:
+        """One step of gradient descent, over micro-batches whose gradients add up to the whole batch's."""
+        start = time.perf_counter()
+        ids, targets = self._source[self.step]
+        kept = int(np.count_nonzero(targets != IGNORE_INDEX))
+        loss = 0.0
+        parts = min(self.config.accumulate, len(ids))
+        for part in zip(np.array_split(ids, parts), np.array_split(targets, parts), strict=True):
+            part_loss = self.model.loss(*part, divisor=max(kept, 1))
+            part_loss.backward()
+            loss += float(part_loss.item())
+        norm, scale = clip_grad_norm(self._parameters, self.config.clip or math.inf)
+        self.optimizer.lr = self._rate(self.step, self.elapsed)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._non_finite(loss, norm)
+        self.optimizer.step(grad_scale=scale)
+        self.model.zero_grad()
+        self.step += 1
+        now = time.perf_counter()
+        if self._started is None:
+            self._started = now
+        return Step(self.step, loss, self.optimizer.lr, float(norm), kept, now - start)
+
+    def _non_finite(self, loss: float, norm: float) -> NonFiniteLoss:
+        kept = "nothing was saved" if self._saved_step is None else f"the checkpoint of step {self._saved_step} is kept"
+        return NonFiniteLoss(
+            f"training stopped at step {self.step + 1}: the loss is {loss:g}, the norm of the gradient {norm:g}, the "
+            f"learning rate {self.optimizer.lr:g}; {kept}; try a lower learning rate, a longer warm-up or clipping"
+        )
+
+    def _estimate(self) -> Estimate:
+        """Losses on the same few batches of each split every time."""
+
+        def on(split: EvalBatches | None, bytes_per_token: float | None = None) -> Evaluation | None:
+            if split is None:
+                return None
+            batches = split.sample(self.config.eval_batches, self.config.seed)
+            return evaluate(self.model, batches, bytes_per_token)
+
+        return Estimate(self.step, on(self._train), on(self._val, self._bytes_per_token))
+
+    def _draw(self, sample: Callable[[], str]) -> str:
+        before = random.state()
+        self.model.eval()
+        try:
+            return sample()
+        finally:
+            self.model.train()
+            random.set_state(before)
+
+    def _is_due(self, every: int) -> bool:
+        return every > 0 and self.step % every == 0
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self, *what)
+
+
+def _learning_rate(config: TrainConfig) -> Callable[[int, float], float]:
+    """The learning rate as a function of the step and of the seconds of training.
+
+    With a budget of minutes the share of it that is over takes the place of the share of the steps, where it is the
+    larger one; the warm-up then multiplies the schedule.
+    """
+    peak, floor, warmup = config.lr, config.min_lr, config.warmup
+    if config.minutes is None:
+        by_step = schedule(config.schedule, peak, config.steps or 1, warmup, floor)
+        return lambda step, elapsed: by_step(step)
+    by_share = schedule(config.schedule, peak, _RESOLUTION + 1, 0, floor)
+    seconds, last = 60 * config.minutes, max((config.steps or 1) - 1, 1)
+
+    def rate(step: int, elapsed: float) -> float:
+        share = max(elapsed / seconds, step / last if config.steps else 0.0)
+        return by_share(round(min(share, 1.0) * _RESOLUTION)) * min((step + 1) / (warmup + 1), 1.0)
+
+    return rate
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C within the block raises KeyboardInterrupt at its end; a second one raises at once."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    arrived = False
+
+    def hold(number: int, frame: Any) -> None:
+        nonlocal arrived
+        if arrived:
+            raise KeyboardInterrupt
+        arrived = True
+        _log.warning("stopping after this step; Ctrl-C again stops at once, without saving")
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if arrived:
+        raise KeyboardInterrupt

@@ -1,0 +1,137 @@
+"""The command: train, generate, evaluate, resume; errors in one sentence."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from octavo.cli import main
+from octavo.nn import checkpoint
+
+TEXT = "".join(f"def f{i}(x):\n    return x + {i}\n\n" for i in range(200))
+TINY = "--layers 1 --heads 2 --width 16 --context 16 --batch-size 4 --eval-every 4 --eval-batches 1 --save-every 4"
+
+
+def octavo(*arguments, **options):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "text.py").write_text(TEXT)
+    arguments = f"--tokenizer bpe --vocab-size 300 --steps 10 {TINY}".split()
+    result = octavo("train", folder / "text.py", *arguments, "--out", folder / "run")
+    assert result.exit_code == 0, result.output
+    return folder / "run", result.stdout
+
+
+def test_train_ends_with_a_result_a_sample_and_what_to_type(trained):
+    run, output = trained
+    assert re.search(r"whole validation split: loss \d\.\d+, perplexity \d+\.\d+, \d\.\d+ bits per byte", output)
+    assert f'octavo generate {run} --prompt "def "' in output and "It writes:" in output
+    files = {path.name for path in run.iterdir()}
+    assert files == {
+        "config.json",
+        "tokenizer.json",
+        "train.tokens",
+        "val.tokens",
+        "metrics.jsonl",
+        "checkpoint.safetensors",
+        "loss.png",
+    }
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["final"] and last["step"] == 10 and last["val_bits_per_byte"] > 0
+
+
+def test_generate_repeats_with_a_seed_and_stops(trained):
+    run, _ = trained
+    first, again, other = (octavo("generate", run, "--prompt", "def ", "--tokens", 30, "--seed", s) for s in (1, 1, 2))
+    assert first.exit_code == 0 and first.stdout.startswith("def ") and first.stdout.endswith("\n")
+    assert first.stdout == again.stdout != other.stdout
+    text = first.stdout.removeprefix("def ")[:-1]
+    stop = text[7:9]
+    stopped = octavo("generate", run, "--prompt", "def ", "--tokens", 30, "--seed", 1, "--stop", stop)
+    assert stopped.stdout == "def " + text[: text.index(stop)] + "\n"
+    assert octavo("generate", run, "--tokens", 3, "--temperature", 0).exit_code == 0
+
+
+def test_eval_repeats_the_result_of_training(trained, tmp_path):
+    run, output = trained
+    result = octavo("eval", run)
+    assert result.exit_code == 0
+    assert re.search(r"loss +(\d\.\d{4})", result.stdout)[1] == re.search(r"split: loss (\d\.\d{4})", output)[1]
+    (tmp_path / "other.txt").write_text("print('hello')\n" * 20)
+    other = octavo("eval", run, tmp_path / "other.txt")
+    assert other.exit_code == 0 and "bits per byte" in other.stdout
+
+
+def test_resume_goes_on_and_can_take_more_steps(trained, tmp_path):
+    arguments = f"--tokenizer bytes --steps 8 --dropout 0.1 {TINY}".split()
+    text = trained[0].parent / "text.py"
+    assert octavo("train", text, *arguments, "--out", tmp_path / "run").exit_code == 0
+    more = octavo("train", "--resume", tmp_path / "run", "--steps", 12)
+    assert more.exit_code == 0 and "from step 8" in more.stdout
+    assert checkpoint.load(tmp_path / "run" / "checkpoint.safetensors").extra["step"] == 12
+    again = octavo("train", "--resume", tmp_path / "run")
+    assert again.exit_code == 0 and "after step 12" in again.stdout
+
+
+def test_runs_are_numbered(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = trained[0].parent / "text.py"
+    for number in ("1", "2"):
+        result = octavo("train", text, "--preset", "nano", "--steps", 2, *TINY.split())
+        assert result.exit_code == 0 and f"octavo train --resume runs/{number} " in result.stdout
+    config = json.loads((tmp_path / "runs" / "2" / "config.json").read_text())
+    assert config["training"]["steps"] == 2 and config["training"]["minutes"] is None
+    assert config["training"]["lr"] == 1e-3 and config["training"]["min_lr"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("train {tmp}/none", "there is no .*none'; give a file, a folder, or - for standard input"),
+        ("train {text} --steps 0", "steps must be a whole number of at least 1"),
+        ("train {text} --steps 5 --width 15", "multiple of heads"),
+        ("train {text} --steps 5 --context 100000 --out {tmp}/new", "shorten the context or give more text"),
+        ("train {text} --steps 5 --tokenizer bytes --vocab-size 9", "takes no vocab_size"),
+        ("train {text} --steps 5 --out {run}", "is there already; give another --out"),
+        ("train {text} --steps 5 --device cuda", "has no CUDA backend; use device='cpu' or 'auto'"),
+        ("train --resume {tmp}", "is not the folder of a run"),
+        ("generate {tmp}", "is not the folder of a run"),
+        ("generate {run} --temperature -1", "temperature"),
+        ("eval {run} {tmp}/none", "there is no .*none'"),
+    ],
+)
+def test_errors_are_one_sentence(trained, tmp_path, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    run = trained[0]
+    result = octavo(*arguments.format(run=run, tmp=tmp_path, text=run.parent / "text.py").split())
+    assert result.exit_code == 1
+    assert re.fullmatch(f"Error: .*{sentence}.*\n", result.stderr), result.stderr
+    assert not (tmp_path / "new").exists() and not (tmp_path / "runs" / "1").exists()
+
+
+def test_resume_refuses_what_would_make_another_run(trained):
+    result = octavo("train", "text.py", "--resume", trained[0], "--width", 32)
+    assert result.exit_code == 2 and "leave out SOURCE, --width" in result.stderr
+
+
+def test_info_names_versions_and_finds_nothing_wrong():
+    result = octavo("info")
+    assert result.exit_code == 0, result.output
+    for word in ("numba", "llvmlite", "processor", "vectors", "threading layer", "GPU", "cache", "Nothing is wrong"):
+        assert word in result.stdout
+
+
+def test_help_imports_no_heavy_library():
+    code = (
+        "import sys; from click.testing import CliRunner; from octavo.cli import main\n"
+        "for command in ([], ['train'], ['generate'], ['eval'], ['info']):\n"
+        "    result = CliRunner().invoke(main, [*command, '--help']); assert result.exit_code == 0, result.output\n"
+        "heavy = {'numba', 'numpy', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,68 @@
+"""A run that is killed again and again ends with the weights of one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+from octavo.nn import checkpoint
+
+KILLS = 10
+TEXT = "".join(f"value_{i} = {i * i}\n" for i in range(2000))
+SETTINGS = (
+    "--tokenizer bytes --layers 1 --heads 2 --width 32 --context 32 --dropout 0.1 --batch-size 4 --accumulate 2 "
+    f"--steps {KILLS * 30} --eval-every 7 --eval-batches 2 --save-every 3 --threads 1"
+).split()
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "octavo.cli", "train", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+
+
+def steps_done(run):
+    try:
+        return (run / "metrics.jsonl").read_bytes().count(b'"lr"')
+    except FileNotFoundError:
+        return 0
+
+
+def test_a_killed_run_ends_with_the_same_bits(tmp_path):
+    (tmp_path / "text").write_text(TEXT)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(tmp_path / "text", *SETTINGS, "--out", whole))
+
+    draw = random.Random(11)
+    arguments = [tmp_path / "text", *SETTINGS, "--out", killed]
+    reached = 0
+    for _ in range(KILLS):
+        process = start(*arguments)
+        target = reached + draw.randint(1, 12)
+        deadline = time.monotonic() + 120
+        while steps_done(killed) < target and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(draw.random() * 0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, f"ended before it was killed: {errors.decode()}"
+        reached = steps_done(killed)
+        arguments = ["--resume", killed]
+    finish(start(*arguments))
+
+    ends = [checkpoint.load(run / "checkpoint.safetensors") for run in (whole, killed)]
+    assert ends[0].extra["step"] == ends[1].extra["step"] == KILLS * 30
+    assert ends[0].random == ends[1].random
+    for arrays in ("weights", "optimizer"):
+        a, b = (getattr(end, arrays) for end in ends)
+        assert a.keys() == b.keys()
+        assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert steps_done(killed) == KILLS * 30
+    assert not list(killed.glob(".octavo-*")), "unfinished files are left"
