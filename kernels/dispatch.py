@@ -215,10 +215,10 @@ class Op:
         mixed = False
         for i, array in enumerate(self.arrays):
             x = args[i]
-            if x is None and array.optional or x is ONE and array.takes_one:
-                continue
-            if array.is_list:
+            if array.is_list and x is not None:
                 backend = self._check_list(array, x, sizes, backend)
+                continue
+            if x is None and array.optional or x is ONE and array.takes_one:
                 continue
             where = "cpu" if type(x) is np.ndarray else self._device(array.name, x)
             if backend and where != backend:
