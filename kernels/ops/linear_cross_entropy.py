@@ -2,6 +2,8 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
+
 from ..dispatch import Floats, Interval, Ints, One, op
 from .cross_entropy import Int64, cross_entropy
 
