@@ -145,7 +145,8 @@ def reached(family: str) -> None:
         if op.family != family or op.view:
             continue
         for sample in samples_of(op):
-            _results(op, [_cast(_copy(x), np.float32) for x in op._bind(list(sample.args), sample.kwargs)])
+            for dtype in DTYPES:
+                _results(op, [_cast(_copy(x), dtype) for x in op._bind(list(sample.args), sample.kwargs)])
     idle = [k.name for k in ours if not k.launched]
     assert not idle, f"no sample of tests/cases/{family}.py reaches {', '.join(idle)}"
 

@@ -71,46 +71,56 @@ def _up(n, multiple):
 
 
 @subroutine
-def _hide_future(scores, first_key, keys, last_seen, across):
+def _hide_future(scores, first_key, last_seen):
     """-inf where a key comes after its query: query c of the panel sees keys up to last_seen + c."""
-    for r in range(max(0, last_seen - first_key), keys):
-        for c in range(min(across, max(0, first_key + r - last_seen))):
-            scores[r * across + c] = -np.inf
+    for r in range(max(0, last_seen - first_key), scores.shape[0]):
+        scores[r, : max(0, first_key + r - last_seen)] = -np.inf
 
 
 @subroutine
-def _softmax_block(scores, keys, across, top, total, rescale):
+def _softmax_block(scores, top, total, rescale):
     """Turn a block of scores into exp(score - running maximum) and bring the running sums up to date."""
-    for c in range(across):
-        rescale[c] = top[c]
+    keys, across = scores.shape
+    rescale[:] = top
     for r in range(keys):
+        row = scores[r]
         for c in range(across):
-            s = scores[r * across + c]
-            top[c] = s if s > top[c] else top[c]
+            top[c] = row[c] if row[c] > top[c] else top[c]
     for c in range(across):
         rescale[c] = exp(rescale[c] - top[c])
         total[c] *= rescale[c]
     for r in range(keys):
+        row = scores[r]
         for c in range(across):
-            e = exp(scores[r * across + c] - top[c])
-            scores[r * across + c] = e
+            e = exp(row[c] - top[c])
+            row[c] = e
             total[c] += e
 
 
 @subroutine
-def _weights_and_gradient(p, ds, keys, across, lse, delta):
+def _rescale_rows(x, factors):
+    for r in range(x.shape[0]):
+        row = x[r]
+        for c in range(row.size):
+            row[c] *= factors[c]
+
+
+@subroutine
+def _weights_and_gradient(p, ds, lse, delta):
     """p: scores to probabilities; ds: gradient of the probabilities to that of the scores."""
-    for r in range(keys):
-        for c in range(across):
-            at = r * across + c
-            p[at] = exp(p[at] - lse[c])
-            ds[at] = p[at] * (ds[at] - delta[c])
+    for r in range(p.shape[0]):
+        p_row, ds_row = p[r], ds[r]
+        for c in range(p_row.size):
+            weight = exp(p_row[c] - lse[c])
+            p_row[c] = weight
+            ds_row[c] = weight * (ds_row[c] - delta[c])
 
 
 @lru_cache(None)
 def _kernels(width):
     multiply, height, _ = simd.tile(width)
     block = KEYS * height
+    fill = pack_panel(height)
 
     @subroutine
     def products(a_panels, a_start, b_panel, b_start, c, count, depth, across):
@@ -126,8 +136,9 @@ def _kernels(width):
         q_start, k_start, v_start = starts
         count = min(across, queries - q0)
         wide = -(-width // height)
-        scores = np.empty(block * across, out.dtype)
-        sums = np.zeros(wide * height * across, out.dtype)
+        scores = np.empty((block, across), out.dtype)
+        sums = np.zeros((wide * height, across), out.dtype)
+        flat_scores, flat_sums = scores.reshape(-1), sums.reshape(-1)
         top = np.full(across, -np.inf, out.dtype)
         total = np.zeros(across, out.dtype)
         rescale = np.empty(across, out.dtype)
@@ -135,20 +146,18 @@ def _kernels(width):
         end = min(keys, last_seen + count) if causal else keys
         for key in range(0, end, block):
             n = min(block, end - key)
-            products(k_panels, k_start + key * width, q_panels, q_start, scores, -(-n // height), width, across)
+            products(k_panels, k_start + key * width, q_panels, q_start, flat_scores, -(-n // height), width, across)
             if causal:
-                _hide_future(scores, key, n, last_seen, across)
-            _softmax_block(scores, n, across, top, total, rescale)
-            for d in range(wide * height):
-                for c in range(across):
-                    sums[d * across + c] *= rescale[c]
+                _hide_future(scores[:n], key, last_seen)
+            _softmax_block(scores[:n], top, total, rescale)
+            _rescale_rows(sums, rescale)
             for d in range(wide):
-                multiply(
-                    v_panels, v_start + (d * keys + key) * height, scores, 0, sums, d * height * across, n, across, 1
-                )
+                v = v_start + (d * keys + key) * height
+                multiply(v_panels, v, flat_scores, 0, flat_sums, d * height * across, n, across, 1)
         for c in range(count):
+            row = out[b, q0 + c, h]
             for d in range(width):
-                out[b, q0 + c, h, d] = sums[d * across + c] / total[c]
+                row[d] = sums[d, c] / total[c]
             if lse.size:
                 lse[b, h, q0 + c] = top[c] + math.log(total[c])
 
@@ -164,12 +173,11 @@ def _kernels(width):
             attend(out, lse, panels, starts, i, (queries, keys, width), across, causal)
 
     @subroutine
-    def add_transposed(x, b_panels, b_start, c, keys, depth, count, across, panel):
+    def add_transposed(x, b_panels, b_start, c, keys, count, across, panel):
         """c (keys, wide across) += x (keys, across) @ b (across, width): x is repacked with its keys side by side."""
-        square = x.reshape(-1, across)
-        b_depth, wide = count
+        depth, (b_depth, wide) = x.shape[1], count
         for t in range(-(-keys // height)):
-            pack_panel(panel, 0, height, square, t * height, 0, depth, 1)
+            fill(panel, 0, x, t * height, 1)
             for d in range(wide):
                 at = t * height * wide * across + d * across
                 multiply(panel, 0, b_panels, b_start + d * b_depth * across, c, at, depth, wide * across, 1)
@@ -182,8 +190,9 @@ def _kernels(width):
         by_key, by_width, by_query, of_queries, sums_start = starts
         high, wide, broad = -(-queries // across), -(-width // height), -(-width // across)
         per_panel = wide * height * across
-        p = np.empty(block * across, dq.dtype)
-        ds = np.empty(block * across, dq.dtype)
+        p = np.empty((block, across), dq.dtype)
+        ds = np.empty((block, across), dq.dtype)
+        flat_p, flat_ds = p.reshape(-1), ds.reshape(-1)
         panel = np.empty(height * across, dq.dtype)
         dk_block = np.empty(block * broad * across, dq.dtype)
         dv_block = np.empty(block * broad * across, dq.dtype)
@@ -198,17 +207,17 @@ def _kernels(width):
                 q0 = j * across
                 depth = min(across, queries - q0)
                 at = by_query + q0 * width
-                products(k_rows, by_key + key * width, q_columns, at, p, tiles, width, across)
-                products(v_rows, by_key + key * width, do_columns, at, ds, tiles, width, across)
+                products(k_rows, by_key + key * width, q_columns, at, flat_p, tiles, width, across)
+                products(v_rows, by_key + key * width, do_columns, at, flat_ds, tiles, width, across)
                 if causal:
-                    _hide_future(p, key, n, keys - queries + q0, across)
-                _weights_and_gradient(p, ds, n, across, lse[q0 : q0 + across], delta[q0 : q0 + across])
+                    _hide_future(p[:n], key, keys - queries + q0)
+                _weights_and_gradient(p[:n], ds[:n], lse[q0 : q0 + across], delta[q0 : q0 + across])
                 for d in range(wide):
                     c = sums_start + j * per_panel + d * height * across
-                    multiply(k_columns, by_width + (d * keys + key) * height, ds, 0, sums, c, n, across, 1)
+                    multiply(k_columns, by_width + (d * keys + key) * height, flat_ds, 0, sums, c, n, across, 1)
                 at = of_queries + q0 * across
-                add_transposed(p, do_rows, at, dv_block, n, depth, (queries, broad), across, panel)
-                add_transposed(ds, q_rows, at, dk_block, n, depth, (queries, broad), across, panel)
+                add_transposed(p[:, :depth], do_rows, at, dv_block, n, (queries, broad), across, panel)
+                add_transposed(ds[:, :depth], q_rows, at, dk_block, n, (queries, broad), across, panel)
             for r in range(n):
                 for d in range(width):
                     dk[b, key + r, h, d] = dk_block[r * broad * across + d]

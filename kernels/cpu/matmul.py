@@ -18,7 +18,6 @@ from .kernel import kernel, subroutine
 from .maths import gelu as gelu_of
 from .maths import gelu_derivative
 from .reduce import sum_to
-from .simd import unit_stride
 
 DEPTH = 256  # rows of a panel that are walked at once: 32 KB of the wider operand's panel
 TASK = 4  # panels of each operand in a task
@@ -88,7 +87,7 @@ def pack(x, across, scale=1.0):
     x may have any strides. Rows beyond R are zeros.
     """
     panels = empty(x.shape[0] * x.shape[1] * -(-x.shape[2] // across) * across * x.shape[3], x.dtype)
-    _pack_kernel(panels, x, across, scale)
+    _pack_kernel(across)(panels, x, scale)
     return panels
 
 
@@ -103,65 +102,76 @@ def _stack(x, shape):
     return np.broadcast_to(x, (*shape[:-2], *matrix)).reshape(math.prod(shape[:-2]), *matrix)
 
 
-@subroutine
-def pack_panel(panel, start, across, x, first, k0, depth, scale):
-    """panel[start + k across + r] = scale x[first + r, k0 + k] for k < depth, and 0 for rows beyond x."""
-    rows = min(across, x.shape[0] - first)
-    if x.strides[1] == x.itemsize:
-        for block in range(0, depth, 32):  # the part of the panel that is written to stays in cache
+@lru_cache(None)
+def pack_panel(across):
+    """The subroutine that fills one panel: panel[start + k across + r] = scale x[first + r, k], 0 beyond x's rows."""
+    copy, transpose = simd.packer(across)
+
+    @subroutine
+    def fill(panel, start, x, first, scale):
+        rows, depth = min(across, x.shape[0] - first), x.shape[1]
+        k = 0
+        if rows == across and x.strides[1] == x.itemsize:
+            lanes = 64 // x.itemsize
+            while k + lanes <= depth:
+                transpose(panel, start + k * across, x, first, k, scale)
+                k += lanes
+        elif rows == across and x.strides[0] == x.itemsize:
+            while k < depth:
+                copy(panel, start + k * across, x, first, k, scale)
+                k += 1
+        while k < depth:
+            line = panel[start + k * across : start + (k + 1) * across]
             for r in range(rows):
-                line = unit_stride(x[first + r])
-                for k in range(block, min(depth, block + 32)):
-                    panel[start + k * across + r] = scale * line[k0 + k]
-    elif x.strides[0] == x.itemsize:
-        for k in range(depth):
-            line = unit_stride(x[:, k0 + k])
-            for r in range(rows):
-                panel[start + k * across + r] = scale * line[first + r]
-    else:
-        for k in range(depth):
-            for r in range(rows):
-                panel[start + k * across + r] = scale * x[first + r, k0 + k]
-    if rows < across:
-        for k in range(depth):
+                line[r] = scale * x[first + r, k]
             for r in range(rows, across):
-                panel[start + k * across + r] = 0
+                line[r] = 0
+            k += 1
+
+    return fill
 
 
-@kernel("T[1] <- T[4s] i8 T")
-def _pack_kernel(panels, x, across, scale):
-    outer, inner, rows, depth = x.shape
-    count = -(-rows // across)
-    for task in prange(outer * inner * count):
-        matrix, p = task // count, task % count
-        own = x[matrix // inner, matrix % inner]
-        pack_panel(panels, task * across * depth, across, own, p * across, 0, depth, scale)
+@lru_cache(None)
+def _pack_kernel(across):
+    fill = pack_panel(across)
+
+    @kernel("T[1] <- T[4s] T", name=f"pack_{across}")
+    def pack(panels, x, scale):
+        outer, inner, rows, depth = x.shape
+        count = -(-rows // across)
+        for task in prange(outer * inner * count):
+            matrix, p = task // count, task % count
+            fill(panels, task * across * depth, x[matrix // inner, matrix % inner], p * across, scale)
+
+    return pack
 
 
 @subroutine
-def _put_block(out, start, columns, tile, across, tall, broad, add):
-    """Write, or add, the part of a tile that lies within the output."""
-    for r in range(tall):
-        for c in range(broad):
-            old = out[start + r * columns + c] if add else tile.dtype.type(0)
-            out[start + r * columns + c] = old + tile[r * across + c]
+def _put_row(out, row, add):
+    """Write, or add, the part of a tile's row that lies within the output."""
+    if add:
+        for c in range(out.size):
+            out[c] += row[c]
+    else:
+        for c in range(out.size):
+            out[c] = row[c]
 
 
 @subroutine
-def _finish(out, pre, start, bias, first, count, activation):
-    """Bias and activation of `count` neighbours in a row of the output."""
+def _finish(out, pre, bias, activation):
+    """Bias and activation of neighbours in a row of the output."""
     if bias.size:
-        for i in range(count):
-            out[start + i] += bias[first + i]
+        for i in range(out.size):
+            out[i] += bias[i]
     if pre.size:
-        for i in range(count):
-            pre[start + i] = out[start + i]
+        for i in range(out.size):
+            pre[i] = out[i]
     if activation == GELU:
-        for i in range(count):
-            out[start + i] = gelu_of(out[start + i])
+        for i in range(out.size):
+            out[i] = gelu_of(out[i])
     elif activation == RELU:
-        for i in range(count):
-            out[start + i] = 0 if out[start + i] < 0 else out[start + i]
+        for i in range(out.size):
+            out[i] = 0 if out[i] < 0 else out[i]
 
 
 @lru_cache(None)
@@ -169,11 +179,12 @@ def _product_kernel(width):
     multiply, height, _ = simd.tile(width)
 
     @subroutine
-    def block(out, pre, a_panels, b_panels, bias, scratch, shape, first, across, activation, accumulate):
+    def block(out, pre, a_panels, b_panels, bias, scratch, shape, where, across, activation, accumulate):
         """One task: TASK by TASK tiles from panel (i0, j0) of matrix s."""
         rows, columns, full_depth = shape
         high, wide = -(-rows // height), -(-columns // across)
-        s, i0, j0 = first
+        s, i0, j0 = where
+        finishes = bias.size > 0 or activation != NONE
         for k0 in range(0, full_depth, DEPTH):
             depth = min(DEPTH, full_depth - k0)
             add = 1 if accumulate or k0 > 0 else 0
@@ -183,14 +194,20 @@ def _product_kernel(width):
                     b_start = ((s * wide + j) * full_depth + k0) * across
                     start = (s * rows + i * height) * columns + j * across
                     tall, broad = min(height, rows - i * height), min(across, columns - j * across)
-                    if tall == height and broad == across:
+                    whole = tall == height and broad == across
+                    if whole:
                         multiply(a_panels, a_start, b_panels, b_start, out, start, depth, columns, add)
                     else:
                         multiply(a_panels, a_start, b_panels, b_start, scratch, 0, depth, across, 0)
-                        _put_block(out, start, columns, scratch, across, tall, broad, add)
-                    if k0 + depth == full_depth:
-                        for r in range(tall):
-                            _finish(out, pre, start + r * columns, bias, j * across, broad, activation)
+                    last = k0 + depth == full_depth
+                    own_bias = bias[j * across : j * across + broad]
+                    for r in range(0 if whole and not (last and finishes) else tall):
+                        first = start + r * columns
+                        row = out[first : first + broad]
+                        if not whole:
+                            _put_row(row, scratch[r * across : r * across + broad], add)
+                        if last and finishes:
+                            _finish(row, pre[first : first + broad], own_bias, activation)
 
     @kernel("T[3] T[1] <- T[1] T[1] T[1] i8 i8 i8 i8", name=f"product_{width}")
     def product(out, pre, a_panels, b_panels, bias, across, depth, activation, accumulate):
@@ -199,10 +216,10 @@ def _product_kernel(width):
         tasks_high, tasks_wide = -(-rows // (height * TASK)), -(-columns // (across * TASK))
         for task in prange(stack * tasks_high * tasks_wide):
             s, rest = task // (tasks_high * tasks_wide), task % (tasks_high * tasks_wide)
-            first = s, rest // tasks_wide * TASK, rest % tasks_wide * TASK
+            where = s, rest // tasks_wide * TASK, rest % tasks_wide * TASK
             scratch = np.empty(height * across, out.dtype)
             shape = rows, columns, depth
-            block(flat, pre, a_panels, b_panels, bias, scratch, shape, first, across, activation, accumulate)
+            block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, across, activation, accumulate)
 
     return product
 
@@ -211,8 +228,15 @@ def _product_kernel(width):
 def _activation_backward(dz, dout, pre, activation):
     block = 4096
     for task in prange(-(-dz.size // block)):
-        for i in range(task * block, min(dz.size, (task + 1) * block)):
-            if activation == GELU:
-                dz[i] = dout[i] * gelu_derivative(pre[i])
-            else:
-                dz[i] = 0 if pre[i] <= 0 else dout[i]
+        part = slice(task * block, (task + 1) * block)
+        _activation_gradient(dz[part], dout[part], pre[part], activation)
+
+
+@subroutine
+def _activation_gradient(dz, dout, pre, activation):
+    if activation == GELU:
+        for i in range(dz.size):
+            dz[i] = dout[i] * gelu_derivative(pre[i])
+    else:
+        for i in range(dz.size):
+            dz[i] = 0 if pre[i] <= 0 else dout[i]

@@ -12,7 +12,6 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import impl_ret_borrowed
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np import arrayobj
@@ -180,8 +179,7 @@ def _tile_loop(b, scalar, size, shape, pointers, depth, ldc, accumulate) -> None
     """Keep the tile in registers while walking both panels once, then write it."""
     rows, vectors, lanes = shape
     vector = ir.VectorType(scalar, lanes)
-    splat_mask = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
-    undefined, zero = ir.Constant(vector, ir.Undefined), ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
+    zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
     name = f"llvm.fma.v{lanes}f{8 * size}"
     fma = cgutils.get_or_insert_function(b.module, ir.FunctionType(vector, [vector] * 3), name)
     a_first, b_first, c_first = pointers
@@ -194,8 +192,7 @@ def _tile_loop(b, scalar, size, shape, pointers, depth, ldc, accumulate) -> None
     row = [_load(b, b.gep(b_row, [ir.Constant(I64, v * lanes)]), vector, size) for v in range(vectors)]
     new = []
     for r in range(rows):
-        value = b.insert_element(undefined, _load(b, b.gep(a, [ir.Constant(I64, r)]), scalar, size), I32(0))
-        value = b.shuffle_vector(value, undefined, splat_mask)
+        value = _splat(b, _load(b, b.gep(a, [ir.Constant(I64, r)]), scalar, size), vector)
         new += [b.call(fma, [value, row[v], sums[r * vectors + v]]) for v in range(vectors)]
     following = (
         b.add(p, ir.Constant(I64, 1)),
@@ -221,16 +218,88 @@ def _tile_loop(b, scalar, size, shape, pointers, depth, ldc, accumulate) -> None
                         b.store(b.fadd(b.load(cell, align=size), value) if adds else value, cell, align=size)
 
 
-@intrinsic
-def unit_stride(typing_context, x):
-    """A view of a 1-D array whose elements lie side by side, as Numba's contiguous type: its loops vectorise."""
-    result = x.copy(layout="C")
+class Packer(NamedTuple):
+    """How a panel `across` wide is filled from a matrix x, element (k, r) of the panel from x[first + r, k0 + k]:
 
-    def codegen(ctx, b, sig, args):
-        old = ctx.make_array(sig.args[0])(ctx, b, args[0])
-        new = ctx.make_array(sig.return_type)(ctx, b)
-        for field in ("meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides"):
-            setattr(new, field, getattr(old, field))
-        return impl_ret_borrowed(ctx, b, sig.return_type, new._getvalue())
+    `copy(panel, start, x, first, k0, scale)` writes one k, where x's rows lie side by side (stride 0 is one item);
+    `transpose(…)` writes as many as fill 64 bytes, where its columns do.
+    """
 
-    return result(x), codegen
+    copy: Any
+    transpose: Any
+
+
+@lru_cache(None)
+def packer(across: int) -> Packer:
+    """The packer for panels of a width."""
+
+    @intrinsic
+    def copy(typing_context, panel, start, x, first, k0, scale):
+        def codegen(ctx, b, sig, args):
+            scalar = _llvm_type(panel.dtype)
+            vector = ir.VectorType(scalar, across)
+            values = _load(b, _cell(ctx, b, sig.args[2], *args[2:5]), vector)
+            _store(b, b.fmul(values, _splat(b, args[5], vector)), _pointer(ctx, b, sig.args[0], *args[:2]), vector)
+            return ctx.get_dummy_value()
+
+        return types.void(panel, types.int64, x, types.int64, types.int64, panel.dtype), codegen
+
+    @intrinsic
+    def transpose(typing_context, panel, start, x, first, k0, scale):
+        def codegen(ctx, b, sig, args):
+            scalar = _llvm_type(panel.dtype)
+            lanes = 64 // (panel.dtype.bitwidth // 8)
+            vector = ir.VectorType(scalar, lanes)
+            factor = _splat(b, args[5], vector)
+            for row in range(0, across, lanes):
+                count = min(lanes, across - row)
+                rows = []
+                for r in range(count):
+                    i = b.add(args[3], ir.Constant(I64, row + r))
+                    rows.append(b.fmul(_load(b, _cell(ctx, b, sig.args[2], args[2], i, args[4]), vector), factor))
+                columns = _transposed(b, rows + [ir.Constant(vector, ir.Undefined)] * (lanes - count), lanes)
+                narrow = ir.VectorType(scalar, count)
+                for k, column in enumerate(columns):
+                    kept = b.shuffle_vector(column, column, ir.Constant(ir.VectorType(I32, count), list(range(count))))
+                    at = b.add(args[1], ir.Constant(I64, k * across + row))
+                    _store(b, kept, _pointer(ctx, b, sig.args[0], args[0], at), narrow)
+            return ctx.get_dummy_value()
+
+        return types.void(panel, types.int64, x, types.int64, types.int64, panel.dtype), codegen
+
+    return Packer(copy, transpose)
+
+
+def _cell(ctx: Any, b: Any, array_type: types.Array, array: Any, i: Any, j: Any) -> Any:
+    """The address of element (i, j) of a matrix of any strides."""
+    struct = ctx.make_array(array_type)(ctx, b, array)
+    steps = cgutils.unpack_tuple(b, struct.strides, 2)
+    offset = b.add(b.mul(i, steps[0]), b.mul(j, steps[1]))
+    return b.gep(b.bitcast(struct.data, ir.IntType(8).as_pointer()), [offset])
+
+
+def _store(b: Any, value: Any, pointer: Any, kind: ir.Type) -> None:
+    b.store(value, b.bitcast(pointer, kind.as_pointer()), align=4)
+
+
+def _splat(b: Any, value: Any, vector: ir.VectorType) -> Any:
+    undefined = ir.Constant(vector, ir.Undefined)
+    mask = ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count)
+    return b.shuffle_vector(b.insert_element(undefined, value, I32(0)), undefined, mask)
+
+
+def _transposed(b: Any, rows: list[Any], lanes: int) -> list[Any]:
+    """The columns of a square of vectors: in each round, pairs of rows swap the halves of their blocks."""
+    distance = 1
+    mask_type = ir.VectorType(I32, lanes)
+    while distance < lanes:
+        even = ir.Constant(mask_type, [lanes + j - distance if j & distance else j for j in range(lanes)])
+        odd = ir.Constant(mask_type, [lanes + j if j & distance else j + distance for j in range(lanes)])
+        swapped = list(rows)
+        for i in range(lanes):
+            if not i & distance:
+                swapped[i] = b.shuffle_vector(rows[i], rows[i | distance], even)
+                swapped[i | distance] = b.shuffle_vector(rows[i], rows[i | distance], odd)
+        rows = swapped
+        distance *= 2
+    return rows
