@@ -2,11 +2,56 @@
 
 from . import device, dispatch
 from .dispatch import ONE, Op, registry
+from .ops.attention import attention, attention_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
+from .ops.elementwise import (
+    add,
+    add_backward,
+    div,
+    div_backward,
+    exp,
+    exp_backward,
+    gelu,
+    gelu_backward,
+    log,
+    log_backward,
+    mul,
+    mul_backward,
+    neg,
+    neg_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    sqrt,
+    sqrt_backward,
+    sub,
+    sub_backward,
+    tanh,
+    tanh_backward,
+)
 from .ops.embedding import embedding, embedding_backward
+from .ops.indexing import (
+    cat,
+    cat_backward,
+    expand,
+    expand_backward,
+    permute,
+    permute_backward,
+    reshape,
+    reshape_backward,
+    slice,
+    slice_backward,
+    unbind,
+    unbind_backward,
+)
+from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
+from .ops.matmul import linear, linear_backward, matmul, matmul_backward
 from .ops.norm import layer_norm, layer_norm_backward
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
+from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
+from .ops.sampling import sample
 from .ops.softmax import softmax, softmax_backward
 
 dispatch.seal()

@@ -8,17 +8,19 @@ The body of a public function in `ops/` is its NumPy reference; `@op` makes a di
 The shape string has a term for each array argument, then for each output. A capital letter is a size, the same
 wherever it stands; `S...` any number of sizes, the same wherever it stands; a bare `...` broadcasts; `*P` is a list
 of arrays; `R...` that appears only on the right depends on parameters; `()` is a single number. Annotations say the
-rest: `Floats` and `Ints` are arrays, `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
+rest: `Floats` and `Ints` are arrays, `Arrays` of either kind, `Floats | None` may be left out, `Literal` and
+`Interval` bound a parameter.
 
 What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
-inputs, outputs, parameters, `<input>_shape`, or what the op computes on the side (`saves=`), in which case its body
-and its kernels take a last parameter `save` and return those values after the outputs (None where save is false).
+inputs, outputs, parameters, `<input>_shape` (of a list: a list), or what the op computes on the side (`saves=`), in
+which case its body and its kernels take a last parameter `save` and return those values after the outputs (None where
+save is false).
 """
 
 import inspect
 import types as pytypes
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import import_module
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -29,8 +31,9 @@ from . import device
 Floats: TypeAlias = Annotated[np.ndarray, "float"]
 Ints: TypeAlias = Annotated[np.ndarray, "integer"]
 Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
+Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
 
-_KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",)}
+_KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",), "any": ("f", "i", "u", "b")}
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -142,7 +145,7 @@ class Op:
             if (rule := _rule(hints[name])) is not None
         ]
         self.__signature__ = inspect.Signature(public, return_annotation=hints.get("return"))
-        self.differentiable = [a.name for a in self.arrays if a.kind == "float"]
+        self.differentiable = [a.name for a in self.arrays if a.kind in ("float", "any")]
 
     def _validate(self) -> None:
         words = [w is not None for w in (self.backward_name, self.backward_of, self.no_gradient)]
@@ -189,7 +192,8 @@ class Op:
             return found[name]
         if name in self._position:
             return args[self._position[name]]
-        return args[self._position[name.removesuffix("_shape")]].shape
+        x = args[self._position[name.removesuffix("_shape")]]
+        return [a.shape for a in x] if isinstance(x, (list, tuple)) else x.shape
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
@@ -234,10 +238,11 @@ class Op:
                     self._fail(array, sizes, x)
                 mixed = mixed or (dtype is not None and x.dtype != dtype)
                 dtype = x.dtype
+            known = len(sizes)
             if not _match(array.term, x.shape, sizes):
-                self._fail(array, sizes, x)
+                self._fail(array, dict([*sizes.items()][:known]), x)
         for i, name, rule in self._rules:
-            if args[i] not in rule:
+            if args[i] not in rule and not (args[i] is None and self._defaults[i] is None):
                 raise ValueError(f"{self.name}: {name}: expected {_describe(rule)}, got {args[i]!r}")
         if self._check_more is not None:
             self._check_more(*args)
@@ -279,15 +284,22 @@ class Op:
             args[i] = args[i].astype(dtype, copy=False)
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
-        term = " ".join(_filled(t, sizes) for t in array.term) or "()"
+        term = " ".join(filter(None, (_filled(t, sizes) for t in array.term)))
         kind = {"float": "float32 or float64"}.get(array.kind, array.kind)
         error = ValueError if x.dtype.kind in _KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
         raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
 
     def _choose(self, backend: str) -> Callable[..., Any]:
-        if self.view or device.reference_only():
+        if self.view:
             return self.reference
+        if device.reference_only():
+            return self._run_reference
         return self.kernel(backend or "cpu")
+
+    def _run_reference(self, *args: Any) -> Any:
+        """The body; NumPy's scalars become arrays of no axes, as backends return them."""
+        results = self.reference(*args)
+        return tuple(map(_array_of, results)) if isinstance(results, tuple) else _array_of(results)
 
     def kernel(self, backend: str) -> Callable[..., Any]:
         """This op's function in a backend: the one of the same name in the file of the same name."""
@@ -392,12 +404,18 @@ def _array(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Ar
     if is_list:
         kinds = ["float"]
     if not kinds:
-        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints or Bools, got {hint}")
+        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints, Bools or Arrays, got {hint}")
     return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
+
+
+def _array_of(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, np.generic) else x
 
 
 def _rule(hint: Any) -> Any:
     """What bounds a parameter: a tuple of words, an Interval, or None."""
+    if get_origin(hint) in (Union, pytypes.UnionType):
+        return next((rule for option in get_args(hint) if (rule := _rule(option)) is not None), None)
     if get_origin(hint) is Literal:
         return get_args(hint)
     if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
@@ -407,6 +425,9 @@ def _rule(hint: Any) -> Any:
 
 def _describe(rule: Any) -> str:
     return " or ".join(map(repr, rule)) if type(rule) is tuple else str(rule)
+
+
+_broadcast = lru_cache(4096)(np.broadcast_shapes)
 
 
 def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
@@ -422,7 +443,7 @@ def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any])
         group = term[0]
         if group == "...":
             try:
-                sizes[group] = np.broadcast_shapes(sizes.get(group, ()), rest)
+                sizes[group] = _broadcast(sizes.get(group, ()), rest)
             except ValueError:
                 return False
         elif sizes.setdefault(group, rest) != rest:
@@ -438,4 +459,4 @@ def _filled(token: str, sizes: dict[str, Any]) -> str:
     value = sizes.get(token)
     if value is None:
         return token
-    return ", ".join(map(str, value)) or "()" if isinstance(value, tuple) else f"{token}={value}"
+    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{token}={value}"

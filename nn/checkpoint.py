@@ -58,7 +58,10 @@ def save(
     except (TypeError, ValueError) as error:
         raise ValueError(f"checkpoint: extra: expected what JSON can hold: {error}") from None
     with atomic_write(path) as file:
-        save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, file.name, {_KEY: text})
+        try:
+            save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, file.name, {_KEY: text})
+        except SafetensorError as error:
+            raise OSError(f"{path}: could not be written ({error})") from None
 
 
 @dataclass(frozen=True)

@@ -39,30 +39,29 @@ def gradient(op: Op) -> None:
         if sample.size() > GRADIENT_SIZE:
             continue
         checked += 1
-        args = op._bind(list(sample.args), sample.kwargs)
-        outputs, _ = _reference(op, args)
-        cotangents = [np.asarray(c) for c in _cotangents(outputs)]
-        found = op.backward.reference(*_backward_arguments(op, sample, cotangents))
+        args = [_copy(a) for a in op._bind(list(sample.args), sample.kwargs)]
+        cotangents = _cotangents(_reference(op, args)[0])
+        with np.errstate(all="ignore"):
+            found = op.backward.reference(*_backward_arguments(op, sample, cotangents))
         found = dict(zip(op.differentiable, found if isinstance(found, tuple) else (found,), strict=True))
         for name, given in found.items():
-            i = op.names.index(name)
-            if args[i] is None:
+            x = args[op.names.index(name)]
+            if x is None:
                 assert given is None, f"{op.name}{sample}: gradient of {name}, which was not given"
                 continue
-            assert given.shape == args[i].shape, (
-                f"{op.backward.name}{sample}: gradient of {name} has shape {given.shape}, expected {args[i].shape}"
-            )
-            _compare_differences(op, sample, args, i, cotangents, given)
+            for k, (array, its) in enumerate(zip(_listed(x), _listed(given), strict=True)):
+                where = f"{op.backward.name}{sample}: d{name}" + f"[{k}]" * isinstance(x, list)
+                assert its.shape == array.shape, f"{where}: shape {its.shape}, expected {array.shape}"
+                _compare_differences(where, op, args, array, cotangents, its)
     assert checked, f"{op.name}: no sample of at most {GRADIENT_SIZE} elements for the gradient check"
 
 
-def _compare_differences(op, sample, args, i, cotangents, given) -> None:
-    x = args[i].copy()
-    moved = [*args[:i], x, *args[i + 1 :]]
+def _compare_differences(where, op, args, x, cotangents, given) -> None:
+    """Move each element of x, which is one of args or in a list of them."""
 
     def value() -> float:
-        outputs, _ = _reference(op, moved)
-        return sum(float((c * np.where(np.isfinite(o), o, 0)).sum()) for c, o in zip(cotangents, outputs, strict=True))
+        pairs = zip(_flat(cotangents), _flat(_reference(op, args)[0]), strict=True)
+        return sum(float((c * np.where(np.isfinite(o), o, 0)).sum()) for c, o in pairs)
 
     size = abs(value())
     for at in np.ndindex(x.shape):
@@ -78,7 +77,7 @@ def _compare_differences(op, sample, args, i, cotangents, given) -> None:
         rounding = 1e-14 * max(size, abs(up), abs(old)) / STEP
         tolerance = 1e-6 * max(1.0, abs(expected)) + rounding
         assert abs(given[at] - expected) <= tolerance, (
-            f"{op.backward.name}{sample}: d{op.names[i]}{list(at)}: got {given[at]}, differences give {expected}"
+            f"{where}{list(at)}: got {given[at]}, differences give {expected}"
         )
 
 
@@ -201,16 +200,31 @@ def _reference(op: Op, args: list[Any]) -> tuple[list[np.ndarray], tuple[Any, ..
     with np.errstate(all="ignore"):
         results = op.reference(*args, True) if op.takes_save else op.reference(*args)
     results = results if isinstance(results, tuple) else (results,)
+    results = tuple(np.asarray(r) if isinstance(r, np.generic) else r for r in results)
     saved = ()
     if op.backward_name:
         found = dict(zip(op.outputs + op.saves, results, strict=True))
         saved = tuple(op._value(name, args, found) for name in op.wanted)
-    return [np.asarray(r) for r in results[: len(op.outputs)]], saved
+    return list(results[: len(op.outputs)]), saved
 
 
-def _cotangents(outputs: list[np.ndarray]) -> list[np.ndarray]:
+def _cotangents(outputs: list[Any]) -> list[Any]:
     rng = np.random.default_rng(7)
-    return [rng.standard_normal(o.shape).astype(np.float32).astype(np.float64) for o in outputs]
+
+    def like(output: Any) -> Any:
+        if isinstance(output, list):
+            return [like(o) for o in output]
+        return np.asarray(rng.standard_normal(output.shape)).astype(np.float32).astype(np.float64)
+
+    return [like(o) for o in outputs]
+
+
+def _listed(x: Any) -> list[Any]:
+    return x if isinstance(x, list) else [x]
+
+
+def _flat(xs: Any) -> list[Any]:
+    return [e for x in xs for e in _listed(x)]
 
 
 def _results(op: Op, args: list[Any], reference: bool = False, save: bool = True) -> list[Any]:
@@ -220,7 +234,7 @@ def _results(op: Op, args: list[Any], reference: bool = False, save: bool = True
         results = run(*args, save) if op.takes_save else run(*args)
     if op.in_place:
         return [x for a, xs in zip(op.arrays, args, strict=False) if a.is_list and xs is not None for x in xs]
-    return list(results) if isinstance(results, tuple) else [results]
+    return _flat(results if isinstance(results, tuple) else [results])
 
 
 def _run(op: Op, args: list[Any], threads: int) -> list[Any]:
@@ -306,7 +320,7 @@ def _strided(x):
 
 @_on_arrays
 def _transposed(x):
-    return np.asfortranarray(x) if x.ndim else x
+    return x.copy(order="F")
 
 
 @_on_arrays

@@ -9,6 +9,7 @@ import numpy as np
 import octavo
 import pytest
 from octavo.nn import GPT, SGD, AdamW, GPTConfig, checkpoint, decay_groups
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 CONFIG = GPTConfig(vocab_size=11, context=6, layers=1, heads=2, width=8, dropout=0.2)
@@ -125,6 +126,18 @@ def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(saved: Path) ->
     before = saved.read_bytes()
     with pytest.raises(ValueError, match="extra: expected what JSON can hold"):
         checkpoint.save(saved, GPT(CONFIG), extra={"array": np.ones(2)})
+    assert saved.read_bytes() == before and [p.name for p in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_full_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", fail)
+    with pytest.raises(OSError, match=r"model.safetensors: could not be written \(No space left"):
+        checkpoint.save(saved, GPT(CONFIG))
     assert saved.read_bytes() == before and [p.name for p in saved.parent.iterdir()] == [saved.name]
 
 

@@ -80,7 +80,7 @@ def test_a_divisor_makes_micro_batches_add_up() -> None:
     whole = {name: p.grad for name, p in model.named_parameters()}
     model.zero_grad()
     for row in (slice(0, 1), slice(1, 2)):
-        model.loss(IDS[row], TARGETS[row], reduction="sum", divisor=11).backward()
+        model.loss(IDS[row], TARGETS[row], divisor=11).backward()
     for name, parameter in model.named_parameters():
         np.testing.assert_allclose(parameter.grad, whole[name], rtol=1e-9, atol=1e-12, err_msg=name)
 

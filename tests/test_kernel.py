@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import octavo
+import pytest
 from octavo.kernels.cpu import simd
 from octavo.kernels.cpu.kernel import kernel
 

@@ -7,9 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import pytest
-
 import octavo
+import pytest
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -2,7 +2,6 @@
 
 import checks
 import pytest
-
 from octavo.kernels import registry
 from octavo.kernels.cpu import simd
 

@@ -15,7 +15,7 @@ from numba import prange
 from ..device import contiguous, empty, zeros
 from ..ops.attention import factor
 from . import simd
-from .kernel import kernel, primitive
+from .kernel import kernel, subroutine
 from .maths import exp
 from .matmul import pack, pack_panel
 
@@ -70,7 +70,7 @@ def _up(n, multiple):
     return -(-n // multiple) * multiple
 
 
-@primitive
+@subroutine
 def _hide_future(scores, first_key, keys, last_seen, across):
     """-inf where a key comes after its query: query c of the panel sees keys up to last_seen + c."""
     for r in range(max(0, last_seen - first_key), keys):
@@ -78,7 +78,7 @@ def _hide_future(scores, first_key, keys, last_seen, across):
             scores[r * across + c] = -np.inf
 
 
-@primitive
+@subroutine
 def _softmax_block(scores, keys, across, top, total, rescale):
     """Turn a block of scores into exp(score - running maximum) and bring the running sums up to date."""
     for c in range(across):
@@ -97,7 +97,7 @@ def _softmax_block(scores, keys, across, top, total, rescale):
             total[c] += e
 
 
-@primitive
+@subroutine
 def _weights_and_gradient(p, ds, keys, across, lse, delta):
     """p: scores to probabilities; ds: gradient of the probabilities to that of the scores."""
     for r in range(keys):
@@ -112,13 +112,13 @@ def _kernels(width):
     multiply, height, _ = simd.tile(width)
     block = KEYS * height
 
-    @primitive
+    @subroutine
     def products(a_panels, a_start, b_panel, b_start, c, count, depth, across):
         """`count` tiles below one another: panels of a with one panel of b."""
         for t in range(count):
             multiply(a_panels, a_start + t * height * depth, b_panel, b_start, c, t * height * across, depth, across, 0)
 
-    @primitive
+    @subroutine
     def attend(out, lse, panels, starts, i, sizes, across, causal):
         b, h, q0 = i
         queries, keys, width = sizes
@@ -163,7 +163,7 @@ def _kernels(width):
             panels = q_panels, k_panels, v_panels
             attend(out, lse, panels, starts, i, (queries, keys, width), across, causal)
 
-    @primitive
+    @subroutine
     def add_transposed(x, b_panels, b_start, c, keys, depth, count, across, panel):
         """c (keys, wide across) += x (keys, across) @ b (across, width): x is repacked with its keys side by side."""
         square = x.reshape(-1, across)
@@ -174,7 +174,7 @@ def _kernels(width):
                 at = t * height * wide * across + d * across
                 multiply(panel, 0, b_panels, b_start + d * b_depth * across, c, at, depth, wide * across, 1)
 
-    @primitive
+    @subroutine
     def attend_backward(dq, dk, dv, panels, starts, sums, i, sizes, lse, delta, scale, across, causal):
         b, h = i
         queries, keys, width = sizes

@@ -58,6 +58,11 @@ def primitive(fn: Callable[..., Any]) -> Any:
     return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)(fn)
 
 
+def subroutine(fn: Callable[..., Any]) -> Any:
+    """Compile a helper that is called, not inlined: one that holds the loops, so that kernels compile sooner."""
+    return numba.njit(fastmath=FASTMATH, error_model="numpy", nogil=True)(fn)
+
+
 def kernel(signature: str, *, parallel: bool = True, name: str = "") -> Callable[[Callable[..., None]], "Kernel"]:
     """Make a kernel of a function (see the module's docstring). `name` tells apart those of one factory."""
     return lambda fn: Kernel(fn, signature, parallel, name)

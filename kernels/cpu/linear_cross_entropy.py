@@ -13,9 +13,7 @@ from .matmul import product
 CHUNK = 1 << 22  # logits in a chunk: 16 MB of float32
 
 
-def linear_cross_entropy(
-    x, weight, targets, ignore_index=-100, reduction="mean", divisor=None, save=False
-):
+def linear_cross_entropy(x, weight, targets, ignore_index=-100, reduction="mean", divisor=None, save=False):
     targets, kept = checked("linear_cross_entropy: targets", targets, weight.shape[0], ignore_index)
     scale = 1 / (divisor or max(1, kept)) if reduction == "mean" else 1.0
     losses = empty(targets.shape, "f8")
@@ -50,7 +48,7 @@ def _scaled(x, factor):
 
 def _sweep(losses, gradients, x, weight, targets, ignore_index, scale, dlosses=None):
     """Losses of all rows and, where `gradients` is (dx, dweight), those, times scale and each row's `dlosses`."""
-    (rows, width), vocabulary = x.shape, weight.shape[0]
+    rows, vocabulary = len(x), len(weight)
     step = max(1, min(rows, CHUNK // max(1, vocabulary)))
     logits = empty((step, vocabulary), x.dtype)
     x = contiguous(x)

@@ -14,7 +14,7 @@ from numba import prange
 
 from ..device import contiguous, empty, zeros
 from . import simd
-from .kernel import kernel, primitive
+from .kernel import kernel, subroutine
 from .maths import gelu as gelu_of
 from .maths import gelu_derivative
 from .reduce import sum_to
@@ -29,7 +29,8 @@ _ACTIVATIONS = {"none": NONE, "gelu": GELU, "relu": RELU}
 def matmul(a, b):
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     out = empty(shape, a.dtype)
-    product(out.reshape(-1, *shape[-2:]), _stack(a, shape), _stack(b, shape))
+    if out.size:
+        product(out.reshape(-1, *shape[-2:]), _stack(a, shape), _stack(b, shape))
     return out
 
 
@@ -63,8 +64,6 @@ def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False)
 
     `pre` (S, M, N), if given, receives what f is applied to.
     """
-    if not out.size:
-        return
     if not a.shape[2]:
         a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
     tile = simd.tile(simd.width())
@@ -100,11 +99,11 @@ def _rows(x):
 
 def _stack(x, shape):
     """x as a stack of matrices, broadcast to the leading axes of `shape`."""
-    stack = math.prod(shape[:-2])
-    return np.broadcast_to(x, (*shape[:-2], *x.shape[-2:])).reshape(stack, *x.shape[-2:])
+    matrix = x.shape[-2:]
+    return np.broadcast_to(x, (*shape[:-2], *matrix)).reshape(math.prod(shape[:-2]), *matrix)
 
 
-@primitive
+@subroutine
 def pack_panel(panel, start, across, x, first, k0, depth, scale):
     """panel[start + k across + r] = scale x[first + r, k0 + k] for k < depth, and 0 for rows beyond x."""
     rows = min(across, x.shape[0] - first)
@@ -139,7 +138,7 @@ def _pack_kernel(panels, x, across, scale):
         pack_panel(panels, task * across * depth, across, own, p * across, 0, depth, scale)
 
 
-@primitive
+@subroutine
 def _put_block(out, start, columns, tile, across, tall, broad, add):
     """Write, or add, the part of a tile that lies within the output."""
     for r in range(tall):
@@ -148,7 +147,7 @@ def _put_block(out, start, columns, tile, across, tall, broad, add):
             out[start + r * columns + c] = old + tile[r * across + c]
 
 
-@primitive
+@subroutine
 def _finish(out, pre, start, bias, first, count, activation):
     """Bias and activation of `count` neighbours in a row of the output."""
     if bias.size:
@@ -169,7 +168,7 @@ def _finish(out, pre, start, bias, first, count, activation):
 def _product_kernel(width):
     multiply, height, _ = simd.tile(width)
 
-    @primitive
+    @subroutine
     def block(out, pre, a_panels, b_panels, bias, scratch, shape, first, across, activation, accumulate):
         """One task: TASK by TASK tiles from panel (i0, j0) of matrix s."""
         rows, columns, full_depth = shape

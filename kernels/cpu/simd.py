@@ -17,7 +17,7 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-from .kernel import primitive
+from .kernel import subroutine
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 WIDTHS = (16, 8, 4, 1)  # float32 elements of a vector: AVX-512, AVX2, NEON or SSE, plain
@@ -169,7 +169,7 @@ def tile(width: int) -> Tile:
 
         return types.void(a, types.int64, b, types.int64, c, *[types.int64] * 4), codegen
 
-    @primitive
+    @subroutine
     def tile_product(a, i, b, j, c, k, depth, ldc, accumulate):
         multiply(a, i, b, j, c, k, depth, ldc, accumulate)
 

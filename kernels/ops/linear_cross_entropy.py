@@ -2,8 +2,6 @@
 
 from typing import Annotated, Literal
 
-import numpy as np
-
 from ..dispatch import ONE, Floats, Interval, Ints, One, op
 from .cross_entropy import Int64, cross_entropy
 

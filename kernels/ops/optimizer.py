@@ -12,10 +12,10 @@ Beta = Annotated[float, Interval(0, 1, open="high")]
 Number = Annotated[float, Interval()]
 
 
-def _require(name: str, **lists: Arrays | None) -> None:
+def _require(name: str, **lists: Arrays) -> None:
     """Raise unless the lists hold arrays of one dtype that can be written as one run of memory."""
     for argument, xs in lists.items():
-        for i, x in enumerate(xs or ()):
+        for i, x in enumerate(xs):
             if x.dtype != xs[0].dtype:
                 raise TypeError(
                     f"{name}: {argument}: expected arrays of one dtype, got {xs[0].dtype} at 0 and {x.dtype} at {i}; "
@@ -81,7 +81,7 @@ def adamw_(
 
 
 def _check_sgd(params, _, momentum_buffers, __, momentum, *___):
-    _require("sgd_", params=params, momentum_buffers=momentum_buffers)
+    _require("sgd_", params=params, momentum_buffers=momentum_buffers or [])
     if momentum and momentum_buffers is None:
         raise ValueError(f"sgd_: momentum_buffers: expected a list as params for momentum={momentum}, got None")
 

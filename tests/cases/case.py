@@ -20,7 +20,8 @@ class Sample:
         return f"({', '.join(words)})"
 
     def size(self) -> int:
-        return sum(x.size for x in self.args if isinstance(x, np.ndarray))
+        arrays = [x for a in self.args for x in (a if isinstance(a, list) else [a])]
+        return sum(x.size for x in arrays if isinstance(x, np.ndarray))
 
 
 class Bad(Sample):

@@ -31,7 +31,7 @@ CASES = {
     "matmul": Case(
         samples=_products,
         bad=[
-            Bad(ValueError, "matmul: b: expected float32 or float64 of shape (... K=3 N)", normal(2, 3), normal(4, 2)),
+            Bad(ValueError, "matmul: b: expected float32 or float64 of shape (K=3 N)", normal(2, 3), normal(4, 2)),
             Bad(ValueError, "matmul: b: expected", normal(2, 4, 3), normal(3, 3, 2)),
             Bad(TypeError, "matmul: a: expected", np.ones((2, 2), int), normal(2, 2)),
         ],
