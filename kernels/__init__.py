@@ -1,5 +1,6 @@
 """Kernels: functions on arrays. The table of contents of every public op; `registry` holds them by name."""
 
+from .. import __version__ as _  # fails in a bare `import kernels`, which other libraries probe for
 from . import device, dispatch
 from .dispatch import ONE, Op, registry
 from .ops.attention import attention, attention_backward

@@ -93,35 +93,33 @@ def _steps(shape: tuple[int, ...], own: tuple[int, ...], strides: tuple[int, ...
 
 
 def _make_kernel(formula: Callable[..., Any], unary: bool) -> Kernel:
-    f = primitive(formula)
-    g = primitive(lambda x, y: f(x)) if unary else f
+    g = primitive(formula)
+    f = primitive(lambda x, y: g(x)) if unary else g
 
     @primitive
-    def along(out, x, y, n, out_step, x_step, y_step):
-        if out_step == 1 and x_step == 1 and y_step == 1:
-            for k in range(n):
-                out[k] = g(x[k], y[k])
-        elif not unary and out_step == 1 and x_step == 1 and y_step == 0:
-            fixed = y[0]
-            for k in range(n):
-                out[k] = g(x[k], fixed)
-        elif not unary and out_step == 1 and x_step == 0 and y_step == 1:
-            fixed = x[0]
-            for k in range(n):
-                out[k] = g(fixed, y[k])
-        else:
-            for k in range(n):
-                out[k * out_step] = g(x[k * x_step], y[k * y_step])
-
-    @primitive
-    def block(out, x, y, start, axes, count):
-        i, j, k, m = start[0], start[1], start[2], start[3]
+    def block(out, x, y, starts, task, axes, size, count):
+        count = min(size, count - task * size)
+        i, j, k, m = starts[task, 0], starts[task, 1], starts[task, 2], starts[task, 3]
+        out_step, x_step, y_step = axes[1, 3], axes[2, 3], axes[3, 3]
         while count > 0:
             n = min(axes[0, 3] - m, count)
-            o = i * axes[1, 0] + j * axes[1, 1] + k * axes[1, 2] + m * axes[1, 3]
-            p = i * axes[2, 0] + j * axes[2, 1] + k * axes[2, 2] + m * axes[2, 3]
-            q = i * axes[3, 0] + j * axes[3, 1] + k * axes[3, 2] + m * axes[3, 3]
-            along(out[o:], x[p:], y[q:], n, axes[1, 3], axes[2, 3], axes[3, 3])
+            to = out[i * axes[1, 0] + j * axes[1, 1] + k * axes[1, 2] + m * out_step :]
+            a = x[i * axes[2, 0] + j * axes[2, 1] + k * axes[2, 2] + m * x_step :]
+            b = y[i * axes[3, 0] + j * axes[3, 1] + k * axes[3, 2] + m * y_step :]
+            if out_step == 1 and x_step == 1 and y_step == 1:
+                for e in range(n):
+                    to[e] = f(a[e], b[e])
+            elif not unary and out_step == 1 and x_step == 1 and y_step == 0:
+                fixed = b[0]
+                for e in range(n):
+                    to[e] = f(a[e], fixed)
+            elif not unary and out_step == 1 and x_step == 0 and y_step == 1:
+                fixed = a[0]
+                for e in range(n):
+                    to[e] = f(fixed, b[e])
+            else:
+                for e in range(n):
+                    to[e * out_step] = f(a[e * x_step], b[e * y_step])
             count -= n
             m = 0
             k += 1
@@ -133,12 +131,11 @@ def _make_kernel(formula: Callable[..., Any], unary: bool) -> Kernel:
                 i += 1
 
     def run(out, x, y, starts, axes, size, count):
-        tasks = starts.shape[0]
-        if tasks == 1:
-            block(out, x, y, starts[0], axes, count)
+        if count <= size:
+            block(out, x, y, starts, np.int64(0), axes, size, count)
         else:
-            for task in prange(tasks):
-                block(out, x, y, starts[task], axes, min(size, count - task * size))
+            for task in prange(starts.shape[0]):
+                block(out, x, y, starts, np.int64(task), axes, size, count)
 
     run.__module__ = formula.__module__
     return kernel("T[1] <- T[1] T[1] i8[2] i8[2] i8 i8", name=formula.__name__)(run)

@@ -1,13 +1,11 @@
 """The last layer with its loss: chunks of rows go through the product, the row kernel of `cross_entropy` (which turns
 logits into their gradient in place) and two more products, so that only one chunk of logits exists."""
 
-from numba import prange
-
 from ..device import contiguous, empty
 from ..dispatch import ONE
 from .cross_entropy import cross_entropy_rows
+from .elementwise import mul
 from .ids import checked
-from .kernel import kernel
 from .matmul import product
 
 CHUNK = 1 << 22  # logits in a chunk: 16 MB of float32
@@ -24,8 +22,8 @@ def linear_cross_entropy(x, weight, targets, ignore_index=-100, reduction="mean"
     return loss, *(gradients or (None, None))
 
 
-def linear_cross_entropy_backward(dloss, x, weight, targets, dx, dweight, ignore_index, reduction):
-    if reduction == "none":
+def linear_cross_entropy_backward(dloss, x, weight, targets, dx, dweight, ignore_index):
+    if dx is None:
         targets, _ = checked("linear_cross_entropy: targets", targets, weight.shape[0], ignore_index)
         gradients = _gradients(x, weight)
         rows = None if dloss is ONE else contiguous(dloss)
@@ -33,17 +31,11 @@ def linear_cross_entropy_backward(dloss, x, weight, targets, dx, dweight, ignore
         return gradients
     if dloss is ONE:
         return dx, dweight
-    return _scaled(dx, dloss), _scaled(dweight, dloss)
+    return mul(dx, dloss), mul(dweight, dloss)
 
 
 def _gradients(x, weight):
     return empty(x.shape, x.dtype), empty(weight.shape, x.dtype)
-
-
-def _scaled(x, factor):
-    out = empty(x.shape, x.dtype)
-    _scale_kernel(out.reshape(1, -1), contiguous(x).reshape(1, -1), contiguous(factor).reshape(1))
-    return out
 
 
 def _sweep(losses, gradients, x, weight, targets, ignore_index, scale, dlosses=None):
@@ -64,18 +56,6 @@ def _sweep(losses, gradients, x, weight, targets, ignore_index, scale, dlosses=N
             continue
         dx, dweight = gradients
         if dlosses is not None:
-            _scale_kernel(own, own, dlosses[part])
+            mul(own, dlosses[part][:, None], out=own)
         product(dx[part][None], own[None], weight[None])
         product(dweight[None], own.T[None], chunk[None], accumulate=start > 0)
-
-
-@kernel("T[2] <- T[2] T[1]")
-def _scale_kernel(out, x, factors):
-    """Each row times its factor."""
-    block = 4096
-    rows, columns = x.shape
-    blocks = -(-columns // block)
-    for task in prange(rows * blocks):
-        i, first = task // blocks, task % blocks * block
-        for j in range(first, min(columns, first + block)):
-            out[i, j] = x[i, j] * factors[i]

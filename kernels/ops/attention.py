@@ -21,7 +21,7 @@ def _check(q, k, v, causal, scale):
 @op("B T H D, B S H D, B S H D -> B T H D", backward="attention_backward", saves="lse", check=_check)
 def attention(
     q: Floats, k: Floats, v: Floats, causal: bool = True, scale: Scale | None = None, save: bool = False
-) -> Floats:
+) -> tuple[Floats, Floats]:
     """Each query's mean of the values, weighted by the softmax of its products with the keys.
 
     out_t = Σ_s P_ts v_s, P = softmax(scale q kᵀ);  with dP = dout vᵀ and dS = P · (dP − Σ_d dout · out):

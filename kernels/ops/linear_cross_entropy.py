@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from ..dispatch import ONE, Floats, Interval, Ints, One, op
+import numpy as np
+
+from ..dispatch import Floats, Interval, Ints, One, op
 from .cross_entropy import Int64, cross_entropy
 
 Reduction = Literal["mean", "sum", "none"]
@@ -42,10 +44,9 @@ def linear_cross_entropy(
     >>> linear_cross_entropy(np.zeros((1, 2)), np.zeros((4, 2)), np.array([2])).round(3).tolist()
     1.386
     """
-    kept = int((targets != ignore_index).sum()) if divisor is None else divisor
     how = "sum" if reduction == "mean" else reduction
     loss, dlogits = cross_entropy.reference(x @ weight.T, targets, ignore_index, how, save)
-    scale = 1 / max(kept, 1 if divisor is None else 0) if reduction == "mean" else 1.0
+    scale = 1 / (divisor or max(1, np.count_nonzero(targets != ignore_index))) if reduction == "mean" else 1.0
     loss = (loss * scale).astype(x.dtype)
     if not save or reduction == "none":  # whose gradient needs dloss first
         return loss, None, None
@@ -65,12 +66,10 @@ def linear_cross_entropy_backward(
     dx: Floats | None,
     dweight: Floats | None,
     ignore_index: Int64,
-    reduction: Reduction,
 ) -> tuple[Floats, Floats]:
-    """The gradients of `linear_cross_entropy`: those of the forward sweep times dloss, made here for "none"."""
-    if reduction != "none":
-        return (dx, dweight) if dloss is ONE else (dx * dloss, dweight * dloss)
-    _, dlogits = cross_entropy.reference(x @ weight.T, targets, ignore_index, "none", True)
-    if dloss is not ONE:
-        dlogits = dlogits * dloss[:, None]
+    """The gradients of `linear_cross_entropy`: dloss times those of the forward sweep, made here where loss is (N)."""
+    if dx is not None and dweight is not None:
+        return (dx, dweight) if isinstance(dloss, One) else (dx * dloss, dweight * dloss)
+    dlogits = cross_entropy.reference(x @ weight.T, targets, ignore_index, "none", True)[1]
+    dlogits = dlogits if isinstance(dloss, One) else dlogits * dloss[:, None]
     return dlogits @ weight, dlogits.T @ x

@@ -43,7 +43,7 @@ def matmul_backward(dout: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]
 @op("S... I, O I, O -> S... O", backward="linear_backward", saves="pre")
 def linear(
     x: Floats, weight: Floats, bias: Floats | None = None, activation: Activation = "none", save: bool = False
-) -> Floats:
+) -> tuple[Floats, Floats | None]:
     """A linear layer: the product with a transposed weight, its bias and its activation in one sweep.
 
     out = f(z), z = x weightᵀ + bias;  dz = dout f'(z), dx = dz weight, dweight = Σ dzᵀ x, dbias = Σ dz
