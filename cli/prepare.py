@@ -13,6 +13,7 @@ from ..nn.run import Run
 from ..nn.text import Split, read_texts, split_texts
 from ..tokenizer import Tokenizer
 from ..tokenizer import train as train_tokenizer
+from .presets import STANDARD_LIBRARY
 from .status import bar
 
 __all__ = ["prepare"]
@@ -39,7 +40,7 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
     training = TrainConfig(**settings)
     GPTConfig(vocab_size=1, **shape)  # complains before the text is read
     split = split_texts(read_texts(source), val_fraction)
-    name = "the Python standard library" if source is None else "standard input" if source == "-" else source
+    name = STANDARD_LIBRARY if source is None else "standard input" if source == "-" else source
     click.echo(f"text       {name}: {split}")
     tokenizer = _tokenizer(kind, vocab_size, split)
     run = Run(_new_folder(out))

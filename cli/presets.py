@@ -2,9 +2,10 @@
 
 from typing import Any
 
-__all__ = ["BUDGETS", "DEFAULT", "PRESETS", "settings"]
+__all__ = ["BUDGETS", "DEFAULT", "PRESETS", "STANDARD_LIBRARY", "settings"]
 
 DEFAULT = "quick"
+STANDARD_LIBRARY = "the Python standard library"  # what a run calls its source where none is given
 
 _COMMON: dict[str, Any] = {
     "layers": 4,

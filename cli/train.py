@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import GroupedCommand, option, thread_options, use_machine
-from .presets import BUDGETS, DEFAULT, PRESETS, settings
+from .presets import BUDGETS, DEFAULT, PRESETS, STANDARD_LIBRARY, settings
 
 if TYPE_CHECKING:
     from ..nn import GPT
@@ -127,6 +127,7 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
     config = replace(config, **changes)
     tokenizer = tokenizers.load(run.tokenizer)
     train, val = TokenFile(run.train, tokenizer), TokenFile(run.val, tokenizer)
+    prompt = "def " if source == STANDARD_LIBRARY else ""
     random.seed(config.seed)
     model = GPT(shape)
     if changes:
@@ -139,7 +140,7 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
         bytes_per_token=val.bytes_per_token,
         checkpoint_path=run.checkpoint,
         callbacks=[Metrics(run.metrics), LossCurve(run.metrics, run.plot), Progress()],
-        sample=lambda: _sample(model, tokenizer, config.seed),
+        sample=lambda: _sample(model, tokenizer, prompt, config.seed),
     )
     remove_unfinished(run.folder)
     trainer.resume()
@@ -149,7 +150,7 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
     except KeyboardInterrupt:
         click.echo(f"stopped after step {trainer.step:,}; go on with: octavo train --resume {run.folder}", err=True)
         raise
-    _conclude(run, final, _sample(model, tokenizer, config.seed))
+    _conclude(run, final, prompt, _sample(model, tokenizer, prompt, config.seed))
 
 
 def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int) -> None:
@@ -168,7 +169,7 @@ def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int)
     )
 
 
-def _conclude(run: "Run", final: "Estimate | None", sample: str) -> None:
+def _conclude(run: "Run", final: "Estimate | None", prompt: str, sample: str) -> None:
     if final is not None and final.val is not None:
         bits = final.val.bits_per_byte
         click.echo(
@@ -178,11 +179,11 @@ def _conclude(run: "Run", final: "Estimate | None", sample: str) -> None:
     click.echo(f"saved      {run.folder} (loss curve: {run.plot})")
     click.echo(f"\nIt writes:\n\n{sample}\n")
     click.echo("Next:")
-    click.echo(f'  octavo generate {run.folder} --prompt "def "')
+    click.echo(f"  octavo generate {run.folder}" + (f' --prompt "{prompt}"' if prompt else ""))
     click.echo(f"  octavo train --resume {run.folder} --minutes 10")
 
 
-def _sample(model: "GPT", tokenizer: "Tokenizer", seed: int) -> str:
+def _sample(model: "GPT", tokenizer: "Tokenizer", prompt: str, seed: int) -> str:
     from .text import continuation
 
-    return "".join(continuation(model, tokenizer, "", _SAMPLE_TOKENS, temperature=0.8, seed=seed))
+    return prompt + "".join(continuation(model, tokenizer, prompt, _SAMPLE_TOKENS, temperature=0.8, seed=seed))

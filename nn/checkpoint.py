@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as save_arrays
 
 from . import random
 from .files import atomic_write
@@ -57,11 +57,10 @@ def save(
         text = json.dumps(meta)
     except (TypeError, ValueError) as error:
         raise ValueError(f"checkpoint: extra: expected what JSON can hold: {error}") from None
+    # Not save_file: it puts a file of its own in the place of the open one, which then misses the fsync.
+    data = save_arrays({name: np.ascontiguousarray(x) for name, x in arrays.items()}, {_KEY: text})
     with atomic_write(path) as file:
-        try:
-            save_file({name: np.ascontiguousarray(x) for name, x in arrays.items()}, file.name, {_KEY: text})
-        except SafetensorError as error:
-            raise OSError(f"{path}: could not be written ({error})") from None
+        file.write(data)
 
 
 @dataclass(frozen=True)
