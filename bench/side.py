@@ -28,6 +28,7 @@ def measure(call: Callable[[], Any], budget: float = BUDGET) -> list[float]:
 def ops(side: str, names: list[str]) -> dict[str, list[float]]:
     """Forward and backward of each op on its benchmark samples, in float32."""
     from cases import find
+
     from octavo.kernels import registry
 
     rows = {}

@@ -114,9 +114,9 @@ def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
 
 def _train(run: "Run", changes: dict[str, Any]) -> None:
     from .. import tokenizer as tokenizers
+    from ..kernels.files import remove_unfinished
     from ..nn import GPT, random
     from ..nn.data import TokenFile
-    from ..nn.files import remove_unfinished
     from ..nn.metrics import LossCurve, Metrics
     from ..nn.progress import Progress
     from ..nn.trainer import Trainer

@@ -4,6 +4,7 @@ import mmap
 import os
 import weakref
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,9 +39,8 @@ class _Pool:
         for n in shape:
             count *= n
         size = _rounded(count * dtype.itemsize)
-        free = self.free[size]
         try:
-            block = free.pop()
+            block = self.free[size].pop()
             self.reserved -= size
         except IndexError:
             block = self._map(size)
@@ -53,7 +53,7 @@ class _Pool:
             del self.held[key]
             self.current -= size
             self.reserved += size
-            free.append(block)
+            self.free[size].append(block)
 
         self.held[key] = weakref.ref(array, give_back)
         return array
@@ -76,6 +76,7 @@ class _Pool:
         self.reserved = 0
 
 
+@lru_cache(4096)
 def _rounded(size: int) -> int:
     step = max(_PAGE, 1 << max(0, size.bit_length() - 4))
     return max(step, -(-size // step) * step)
@@ -165,6 +166,5 @@ def why_no_gpu() -> str:
     return "this version of Octavo has no CUDA backend"
 
 
-def reference_only() -> bool:
-    """Whether the environment asks for the NumPy bodies instead of the kernels (OCTAVO_REFERENCE=1)."""
-    return os.environ.get("OCTAVO_REFERENCE", "") not in ("", "0")
+REFERENCE_ONLY = os.environ.get("OCTAVO_REFERENCE", "") not in ("", "0")
+"""Whether the environment asked, at start-up, for the NumPy bodies instead of the kernels (OCTAVO_REFERENCE=1)."""

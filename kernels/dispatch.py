@@ -292,7 +292,7 @@ class Op:
     def _choose(self, backend: str) -> Callable[..., Any]:
         if self.view:
             return self.reference
-        if device.reference_only():
+        if device.REFERENCE_ONLY:
             return self._run_reference
         return self.kernel(backend or "cpu")
 
@@ -430,27 +430,28 @@ def _describe(rule: Any) -> str:
 _broadcast = lru_cache(4096)(np.broadcast_shapes)
 
 
+@lru_cache(None)
+def _parts(term: tuple[str, ...]) -> tuple[str, tuple[str | int, ...]]:
+    """The group that a term begins with, or "", and its other sizes, literal ones as numbers."""
+    group = term[0] if term and term[0].endswith("...") else ""
+    return group, tuple(int(t) if t.isdigit() else t for t in (term[1:] if group else term))
+
+
 def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
     """Whether a shape fits a term, given the sizes bound so far; binds the new ones."""
-    fixed = [t for t in term if not t.endswith("...")]
-    if len(fixed) == len(term):
-        if len(shape) != len(term):
-            return False
-    elif len(shape) < len(fixed):
+    group, fixed = _parts(term)
+    before = len(shape) - len(fixed)
+    if before < 0 or (before and not group):
         return False
-    rest = shape[: len(shape) - len(fixed)]
-    if term and term[0].endswith("..."):
-        group = term[0]
-        if group == "...":
-            try:
-                sizes[group] = _broadcast(sizes.get(group, ()), rest)
-            except ValueError:
-                return False
-        elif sizes.setdefault(group, rest) != rest:
+    if group == "...":
+        try:
+            sizes[group] = _broadcast(sizes.get(group, ()), shape[:before])
+        except ValueError:
             return False
-    for t, n in zip(fixed, shape[len(rest) :], strict=True):
-        want = int(t) if t.isdigit() else sizes.setdefault(t, n)
-        if want != n:
+    elif group and sizes.setdefault(group, shape[:before]) != shape[:before]:
+        return False
+    for i, t in enumerate(fixed, before):
+        if (sizes.setdefault(t, shape[i]) if type(t) is str else t) != shape[i]:
             return False
     return True
 
@@ -459,4 +460,4 @@ def _filled(token: str, sizes: dict[str, Any]) -> str:
     value = sizes.get(token)
     if value is None:
         return token
-    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{token}={value}"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else f"{token}={value}"

@@ -14,8 +14,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
+from ..kernels.files import atomic_write
 from . import random
-from .files import atomic_write
 from .models import ARCHITECTURES, GPT
 from .optim import Optimizer
 

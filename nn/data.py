@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import atomic_write
+from ..kernels.files import atomic_write
 
 __all__ = ["END_OF_TEXT", "IGNORE_INDEX", "Batches", "EvalBatches", "TokenFile", "Tokenizer", "write_tokens"]
 

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
+from ..kernels.files import atomic_write
 from .callback import Callback, Estimate, Step
-from .files import atomic_write
 from .trainer import Trainer
 
 __all__ = ["LossCurve", "Metrics", "draw_losses", "read_metrics"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..kernels.files import atomic_write
 from .config import TrainConfig
-from .files import atomic_write
 from .models import GPTConfig
 
 __all__ = ["Run"]

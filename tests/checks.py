@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import octavo
 from cases import Sample, find
+
+import octavo
 from octavo.kernels import ONE, Op, device, registry
 from octavo.kernels.cpu.kernel import kernels
 

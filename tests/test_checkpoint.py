@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import octavo
 import pytest
-from octavo.nn import GPT, SGD, AdamW, GPTConfig, checkpoint, decay_groups
 from safetensors.numpy import load_file, save_file
+
+import octavo
+from octavo.nn import GPT, SGD, AdamW, GPTConfig, checkpoint, decay_groups
 
 CONFIG = GPTConfig(vocab_size=11, context=6, layers=1, heads=2, width=8, dropout=0.2)
 IDS = np.random.default_rng(0).integers(0, 11, (2, 6))
@@ -135,7 +136,7 @@ def test_a_full_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.Monkey
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("octavo.nn.files.os.fsync", fail)
+    monkeypatch.setattr("octavo.kernels.files.os.fsync", fail)
     with pytest.raises(OSError, match="No space left"):
         checkpoint.save(saved, GPT(CONFIG))
     assert saved.read_bytes() == before and [p.name for p in saved.parent.iterdir()] == [saved.name]

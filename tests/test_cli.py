@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+
 from octavo.cli import main
 from octavo.nn import checkpoint
 

@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from octavo.nn.data import END_OF_TEXT, IGNORE_INDEX, Batches, EvalBatches, TokenFile, write_tokens
 
 

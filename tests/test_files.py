@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from octavo.nn.files import atomic_write
+
+from octavo.kernels.files import atomic_write
 
 
 def test_the_new_content_appears_at_the_end_of_the_block(tmp_path):

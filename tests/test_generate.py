@@ -1,8 +1,9 @@
 """Generation: the cache changes nothing, rows stop by themselves, draws repeat."""
 
 import numpy as np
-import octavo
 import pytest
+
+import octavo
 from octavo.nn import GPT, GPTConfig, generate, stream_tokens
 
 CONFIG = GPTConfig(vocab_size=13, context=8, layers=2, heads=2, width=16, dropout=0.5, bias=False, tied=False)

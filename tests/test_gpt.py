@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import octavo
 import pytest
 from differences import check
+
+import octavo
 from octavo.nn import GPT, PRESETS, GPTConfig, no_grad
 from octavo.nn import functional as F
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import octavo
 import pytest
+
+import octavo
 from octavo.kernels.cpu import simd
 from octavo.kernels.cpu.kernel import kernel
 

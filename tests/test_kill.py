@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+
 from octavo.nn import checkpoint
 
 KILLS = 10

@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+
 from octavo.kernels.cpu import maths
 from octavo.kernels.cpu.kernel import FASTMATH
 

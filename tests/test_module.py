@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octavo.nn import MLP, Dropout, LayerNorm, Linear, Module, Parameter
 
 

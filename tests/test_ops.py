@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import checks
-import octavo
 import pytest
+
+import octavo
 from octavo import kernels
 from octavo.kernels import registry
 

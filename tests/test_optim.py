@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octavo.nn import SGD, AdamW, Linear, Parameter, clip_grad_norm, decay_groups
 from octavo.nn.optim import Group
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases.case import normal
+
 from octavo.kernels import adamw_, grad_norm, sgd_
 
 SHAPES = [(5,), (3, 4), (7, 1, 2)]
@@ -11,7 +12,8 @@ STEPS = 100
 
 def _run_both(make, step_):
     """Largest difference of the parameters after the same gradients, in float64."""
-    torch = pytest.importorskip("torch")
+    import torch
+
     ours = [normal(*shape) for shape in SHAPES]
     theirs = [torch.nn.Parameter(torch.tensor(x)) for x in ours]
     optimizer = make(torch.optim, theirs)

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import octavo
 import pytest
+
+import octavo
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,7 +27,7 @@ def _modules():
                 yield ".".join(("octavo", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
 
 
-@pytest.mark.parametrize("name", _modules())
+@pytest.mark.parametrize("name", list(_modules()))
 def test_doctests(name):
     module = import_module(name)
     results = doctest.testmod(module, extraglobs={"np": np}, optionflags=doctest.ELLIPSIS)

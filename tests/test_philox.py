@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from octavo.kernels.ops.philox import philox, words
 
 ONES = 0xFFFFFFFF

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from octavo.nn.schedule import SCHEDULES, schedule
 
 STEPS, WARMUP, PEAK, FLOOR = 100, 10, 0.02, 0.002  # 0.002 + (0.02 - 0.002) is not 0.02

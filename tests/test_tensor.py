@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 from differences import check
+
 from octavo import kernels
 from octavo.nn import Tensor, apply, no_grad
 from octavo.nn import functional as F

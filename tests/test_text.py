@@ -5,6 +5,7 @@ import logging
 import sys
 
 import pytest
+
 from octavo.nn.text import Document, read_texts, split_texts
 
 

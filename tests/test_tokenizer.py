@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from octavo import tokenizer
 from octavo.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer
 from octavo.tokenizer.words import BYTES, byte_ids, words

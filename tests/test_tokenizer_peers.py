@@ -4,12 +4,11 @@ import json
 import random
 
 import pytest
+
 from octavo.tokenizer import BPETokenizer
 from octavo.tokenizer.words import words
 
 pytestmark = pytest.mark.peers
-tokenizers = pytest.importorskip("tokenizers")
-tiktoken = pytest.importorskip("tiktoken")
 
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 SPECIAL = "<|endoftext|>"
@@ -49,6 +48,8 @@ def ours(request, text):
 
 @pytest.fixture(scope="module")
 def theirs(ours, text):
+    import tokenizers
+
     tok = tokenizers.Tokenizer(tokenizers.models.BPE())
     tok.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
@@ -68,6 +69,8 @@ def test_merges_equal_those_of_hugging_face(ours, theirs):
 
 
 def test_ids_equal_those_of_hugging_face_and_tiktoken(ours, theirs, text):
+    import tiktoken
+
     ranks = {token: i for i, token in enumerate(ours.token_bytes[:-1])}
     third = tiktoken.Encoding("octavo", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=ours.special_tokens)
     for sample in (text, source_code(300, seed=2), "a" * 5000, " " * 301, "\n \n  x", f"it's{SPECIAL}"):
@@ -80,6 +83,8 @@ def test_ids_equal_those_of_hugging_face_and_tiktoken(ours, theirs, text):
 
 
 def test_words_are_cut_as_by_hugging_face():
+    import tokenizers
+
     split = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False).pre_tokenize_str
     for code in (
         *range(0x250),

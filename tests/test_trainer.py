@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+
 from octavo.nn import GPT, GPTConfig, checkpoint, random
 from octavo.nn.callback import Callback
 from octavo.nn.config import TrainConfig

@@ -2,6 +2,7 @@
 
 import checks
 import pytest
+
 from octavo.kernels import registry
 from octavo.kernels.cpu import simd
 

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..kernels.files import atomic_write
+
 FORMAT = "octavo-tokenizer"
 VERSION = 1
 
@@ -28,20 +30,9 @@ def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
     Raises:
         FileNotFoundError: the folder does not exist.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.parent} to save the tokenizer in")
     document = {"format": FORMAT, "version": VERSION, **fields, "fingerprint": fingerprint(fields)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(unfinished, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +34,8 @@ from numba import types
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
+
+from ..files import atomic_write
 
 log = logging.getLogger("octavo.kernels")
 
@@ -143,12 +144,10 @@ class _Cache:
         return result
 
     def save_overload(self, signature: Any, result: CompileResult) -> None:
-        temporary = self.path.with_suffix(f".{uuid.uuid4().hex}.tmp")
         try:
-            temporary.write_bytes(dumps(result._reduce()))
-            os.replace(temporary, self.path)
+            with atomic_write(self.path) as file:
+                file.write(dumps(result._reduce()))
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             log.warning("kernel cache: cannot write %s (%s)", self.path, error)
 
 

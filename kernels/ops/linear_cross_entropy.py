@@ -2,8 +2,6 @@
 
 from typing import Annotated, Literal
 
-import numpy as np
-
 from ..dispatch import Floats, Interval, Ints, One, op
 from .cross_entropy import Int64, cross_entropy
 
@@ -46,7 +44,7 @@ def linear_cross_entropy(
     """
     how = "sum" if reduction == "mean" else reduction
     loss, dlogits = cross_entropy.reference(x @ weight.T, targets, ignore_index, how, save)
-    scale = 1 / (divisor or max(1, np.count_nonzero(targets != ignore_index))) if reduction == "mean" else 1.0
+    scale = 1 / (divisor or max(1, int((targets != ignore_index).sum()))) if reduction == "mean" else 1.0
     loss = (loss * scale).astype(x.dtype)
     if not save or reduction == "none":  # whose gradient needs dloss first
         return loss, None, None
