@@ -2,7 +2,7 @@
 
 from .. import __version__ as _  # fails in a bare `import kernels`, which other libraries probe for
 from . import device, dispatch
-from .dispatch import ONE, Op, registry
+from .dispatch import Op, registry
 from .ops.attention import attention, attention_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
@@ -54,6 +54,7 @@ from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
 from .ops.sampling import sample
 from .ops.softmax import softmax, softmax_backward
+from .signature import ONE
 
 dispatch.seal()
 

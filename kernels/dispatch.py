@@ -18,68 +18,17 @@ save is false).
 """
 
 import inspect
-import types as pytypes
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib import import_module
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 
 from . import device
+from .signature import FLOATS, KINDS, ONE, Array, array_argument, describe, filled, match, rule_of
 
-Floats: TypeAlias = Annotated[np.ndarray, "float"]
-Ints: TypeAlias = Annotated[np.ndarray, "integer"]
-Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
-Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
-
-_KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",), "any": ("f", "i", "u", "b")}
-_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-class Interval(NamedTuple):
-    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`; a whole one for `int`."""
-
-    low: float = -np.inf
-    high: float = np.inf
-    open: str = ""  # "low", "high" or "both"
-    whole: bool = False
-
-    def __contains__(self, x: object) -> bool:
-        numbers = (int, np.integer) if self.whole else (int, float, np.integer, np.floating)
-        if isinstance(x, bool) or not isinstance(x, numbers):
-            return False
-        above = x > self.low if self.open in ("low", "both") else x >= self.low
-        return bool(above and (x < self.high if self.open in ("high", "both") else x <= self.high))
-
-    def __str__(self) -> str:
-        left, right = (
-            "(" if self.open in ("low", "both") else "[",
-            ")" if self.open in ("high", "both") else "]",
-        )
-        return f"a {'whole ' * self.whole}number in {left}{self.low:g}, {self.high:g}{right}"
-
-
-class One:
-    """The gradient 1 of a loss by itself: fused losses, which hold their gradient ready, need not rescale it."""
-
-    def __repr__(self) -> str:
-        return "ONE"
-
-
-ONE = One()
 registry: dict[str, "Op"] = {}
-
-
-class Array(NamedTuple):
-    """One array argument: its name, kind of dtype, shape term, and what else it may be."""
-
-    name: str
-    kind: str
-    term: tuple[str, ...]
-    optional: bool
-    is_list: bool
-    takes_one: bool
 
 
 class Op:
@@ -132,7 +81,7 @@ class Op:
         if self.takes_save and parameters[-1].name != "save":
             raise TypeError(f"op {self.name}: saves {self.saves}, so its last parameter must be `save`")
         public = parameters[:-1] if self.takes_save else parameters
-        self.arrays = [_array(p, hints[p.name], term) for p, term in zip(public, terms, strict=False)]
+        self.arrays = [array_argument(p, hints[p.name], term) for p, term in zip(public, terms, strict=False)]
         if len(self.arrays) != len(terms):
             raise TypeError(f"op {self.name}: {len(terms)} shape terms for {len(public)} arguments")
         self.parameters = [p.name for p in public[len(terms) :]]
@@ -142,7 +91,7 @@ class Op:
         self._rules = [
             (len(terms) + i, name, rule)
             for i, name in enumerate(self.parameters)
-            if (rule := _rule(hints[name])) is not None
+            if (rule := rule_of(hints[name])) is not None
         ]
         self.__signature__ = inspect.Signature(public, return_annotation=hints.get("return"))
         self.differentiable = [a.name for a in self.arrays if a.kind in ("float", "any")]
@@ -231,19 +180,19 @@ class Op:
                     "move one with .to(device)"
                 )
             backend = where
-            if x.dtype.kind not in _KINDS[array.kind]:
+            if x.dtype.kind not in KINDS[array.kind]:
                 self._fail(array, sizes, x)
             if array.kind == "float":
-                if x.dtype not in _FLOATS:
+                if x.dtype not in FLOATS:
                     self._fail(array, sizes, x)
                 mixed = mixed or (dtype is not None and x.dtype != dtype)
                 dtype = x.dtype
             known = len(sizes)
-            if not _match(array.term, x.shape, sizes):
+            if not match(array.term, x.shape, sizes):
                 self._fail(array, dict([*sizes.items()][:known]), x)
         for i, name, rule in self._rules:
             if args[i] not in rule and not (args[i] is None and self._defaults[i] is None):
-                raise ValueError(f"{self.name}: {name}: expected {_describe(rule)}, got {args[i]!r}")
+                raise ValueError(f"{self.name}: {name}: expected {describe(rule)}, got {args[i]!r}")
         if self._check_more is not None:
             self._check_more(*args)
         if mixed:
@@ -259,7 +208,7 @@ class Op:
             if backend and where != backend:
                 raise ValueError(f"{self.name}: {array.name}[{i}] is on {where}, other arguments on {backend}")
             backend = where
-            if x.dtype not in _FLOATS:
+            if x.dtype not in FLOATS:
                 raise TypeError(f"{self.name}: {array.name}[{i}]: expected float32 or float64, got {x.dtype} {x.shape}")
             shapes.append((x.shape, x.dtype))
         expected = sizes.setdefault(array.term[0], shapes)
@@ -284,9 +233,9 @@ class Op:
             args[i] = args[i].astype(dtype, copy=False)
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
-        term = " ".join(filter(None, (_filled(t, sizes) for t in array.term)))
+        term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
         kind = {"float": "float32 or float64"}.get(array.kind, array.kind)
-        error = ValueError if x.dtype.kind in _KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
+        error = ValueError if x.dtype.kind in KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
         raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
 
     def _choose(self, backend: str) -> Callable[..., Any]:
@@ -381,83 +330,5 @@ def seal() -> None:
             )
 
 
-def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None) -> None:
-    """Raise ValueError where an id lies outside [0, size) and is not `ignore_index`."""
-    bad = (ids < 0) | (ids >= size)
-    if ignore_index is not None:
-        bad &= ids != ignore_index
-    if bad.any():
-        raise bad_id(name, ids, int(np.flatnonzero(bad)[0]), size, ignore_index)
-
-
-def bad_id(name: str, ids: np.ndarray, position: int, size: int, ignore_index: int | None) -> ValueError:
-    """The error for the id at a flat position, outside [0, size): `name` is "op: argument"."""
-    or_ignored = "" if ignore_index is None else f" (or ignore_index, {ignore_index})"
-    at = tuple(int(i) for i in np.unravel_index(position, ids.shape))
-    return ValueError(f"{name}: expected 0 <= id < {size}{or_ignored}, got {int(ids.flat[position])} at {at}")
-
-
-def _array(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Array:
-    options = get_args(hint) if get_origin(hint) in (Union, pytypes.UnionType) else (hint,)
-    is_list = len(term) == 1 and term[0].startswith("*")
-    kinds = [o.__metadata__[0] for o in options if get_origin(o) is Annotated]
-    if is_list:
-        kinds = ["float"]
-    if not kinds:
-        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints, Bools or Arrays, got {hint}")
-    return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
-
-
 def _array_of(x: Any) -> Any:
     return np.asarray(x) if isinstance(x, np.generic) else x
-
-
-def _rule(hint: Any) -> Any:
-    """What bounds a parameter: a tuple of words, an Interval, or None."""
-    if get_origin(hint) in (Union, pytypes.UnionType):
-        return next((rule for option in get_args(hint) if (rule := _rule(option)) is not None), None)
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
-        return hint.__metadata__[0]._replace(whole=get_args(hint)[0] is int)
-    return None
-
-
-def _describe(rule: Any) -> str:
-    return " or ".join(map(repr, rule)) if type(rule) is tuple else str(rule)
-
-
-_broadcast = lru_cache(4096)(np.broadcast_shapes)
-
-
-@lru_cache(None)
-def _parts(term: tuple[str, ...]) -> tuple[str, tuple[str | int, ...]]:
-    """The group that a term begins with, or "", and its other sizes, literal ones as numbers."""
-    group = term[0] if term and term[0].endswith("...") else ""
-    return group, tuple(int(t) if t.isdigit() else t for t in (term[1:] if group else term))
-
-
-def _match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
-    """Whether a shape fits a term, given the sizes bound so far; binds the new ones."""
-    group, fixed = _parts(term)
-    before = len(shape) - len(fixed)
-    if before < 0 or (before and not group):
-        return False
-    if group == "...":
-        try:
-            sizes[group] = _broadcast(sizes.get(group, ()), shape[:before])
-        except ValueError:
-            return False
-    elif group and sizes.setdefault(group, shape[:before]) != shape[:before]:
-        return False
-    for i, t in enumerate(fixed, before):
-        if (sizes.setdefault(t, shape[i]) if type(t) is str else t) != shape[i]:
-            return False
-    return True
-
-
-def _filled(token: str, sizes: dict[str, Any]) -> str:
-    value = sizes.get(token)
-    if value is None:
-        return token
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else f"{token}={value}"

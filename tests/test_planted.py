@@ -12,7 +12,7 @@ from cases import Bad, Case, Sample
 
 from octavo.kernels import dispatch
 from octavo.kernels.cpu import kernel as compiler
-from octavo.kernels.dispatch import Floats
+from octavo.kernels.signature import Floats
 
 
 @pytest.fixture

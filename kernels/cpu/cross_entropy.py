@@ -10,7 +10,7 @@ import math
 from numba import prange
 
 from ..device import contiguous, empty
-from ..dispatch import ONE
+from ..signature import ONE
 from .ids import checked
 from .kernel import kernel
 from .maths import exp

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..device import contiguous
-from ..dispatch import bad_id
+from ..signature import bad_id
 from .kernel import kernel
 
 

@@ -2,7 +2,7 @@
 logits into their gradient in place) and two more products, so that only one chunk of logits exists."""
 
 from ..device import contiguous, empty
-from ..dispatch import ONE
+from ..signature import ONE
 from .cross_entropy import cross_entropy_rows
 from .elementwise import mul
 from .ids import checked

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import numpy as np
 
-from ..dispatch import Floats, Interval, op
+from ..dispatch import op
+from ..signature import Floats, Interval
 
 Scale = Annotated[float, Interval(0, open="low")]
 

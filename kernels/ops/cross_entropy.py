@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from ..dispatch import Floats, Interval, Ints, One, op, require_ids
+from ..dispatch import op
+from ..signature import Floats, Interval, Ints, One, require_ids
 
 Int64 = Annotated[int, Interval(-(2**63), 2**63, open="high")]
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import numpy as np
 
-from ..dispatch import Floats, Interval, op
+from ..dispatch import op
+from ..signature import Floats, Interval
 from .philox import Seed, Word, words
 
 Probability = Annotated[float, Interval(0, 1)]

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ..dispatch import Floats, op
+from ..dispatch import op
+from ..signature import Floats
 from .reduce import sum_to
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..dispatch import Floats, Ints, op, require_ids
+from ..dispatch import op
+from ..signature import Floats, Ints, require_ids
 
 
 @op("S..., V C -> S... C", backward="embedding_backward")

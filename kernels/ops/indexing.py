@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..dispatch import Arrays, Floats, op
+from ..dispatch import op
+from ..signature import Arrays, Floats
 from .reduce import sum_to
 
 

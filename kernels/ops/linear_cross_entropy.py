@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from ..dispatch import Floats, Interval, Ints, One, op
+from ..dispatch import op
+from ..signature import Floats, Interval, Ints, One
 from .cross_entropy import Int64, cross_entropy
 
 Reduction = Literal["mean", "sum", "none"]

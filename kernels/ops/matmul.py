@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..dispatch import Floats, op
+from ..dispatch import op
+from ..signature import Floats
 from .elementwise import gelu, gelu_backward, relu, relu_backward
 
 Activation = Literal["none", "gelu", "relu"]

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import numpy as np
 
-from ..dispatch import Floats, Interval, op
+from ..dispatch import op
+from ..signature import Floats, Interval
 
 
 @op("S... C, C, C -> S... C", backward="layer_norm_backward", saves="mean rstd")

@@ -4,7 +4,8 @@ from typing import Annotated, TypeAlias
 
 import numpy as np
 
-from ..dispatch import Floats, Interval, op
+from ..dispatch import op
+from ..signature import Floats, Interval
 
 Arrays: TypeAlias = list[np.ndarray]
 NotNegative = Annotated[float, Interval(0)]

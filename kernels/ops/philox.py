@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..dispatch import Interval
+from ..signature import Interval
 
 Seed = Annotated[int, Interval(0, 2**64, open="high")]
 Word = Annotated[int, Interval(0, 2**32, open="high")]

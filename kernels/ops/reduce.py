@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..dispatch import Floats, op
+from ..dispatch import op
+from ..signature import Floats
 
 Dim: TypeAlias = int | tuple[int, ...] | None
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import numpy as np
 
-from ..dispatch import Floats, Interval, Ints, op
+from ..dispatch import op
+from ..signature import Floats, Interval, Ints
 from .philox import Seed, Word, words
 
 

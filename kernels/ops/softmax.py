@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..dispatch import Floats, op
+from ..dispatch import op
+from ..signature import Floats
 
 
 @op("S... V -> S... V", backward="softmax_backward")

@@ -1,0 +1,141 @@
+"""What the arguments of an op may be: annotations, terms of the shape string, and the errors about them."""
+
+import inspect
+import types as pytypes
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_args, get_origin
+
+import numpy as np
+
+Floats: TypeAlias = Annotated[np.ndarray, "float"]
+Ints: TypeAlias = Annotated[np.ndarray, "integer"]
+Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
+Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
+
+KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",), "any": ("f", "i", "u", "b")}
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Interval(NamedTuple):
+    """Bounds of a number, both included unless `open`: `Annotated[float, Interval(0, 1)]`; a whole one for `int`."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    open: str = ""  # "low", "high" or "both"
+    whole: bool = False
+
+    def __contains__(self, x: object) -> bool:
+        numbers = (int, np.integer) if self.whole else (int, float, np.integer, np.floating)
+        if isinstance(x, bool) or not isinstance(x, numbers):
+            return False
+        above = x > self.low if self.open in ("low", "both") else x >= self.low
+        return bool(above and (x < self.high if self.open in ("high", "both") else x <= self.high))
+
+    def __str__(self) -> str:
+        left, right = (
+            "(" if self.open in ("low", "both") else "[",
+            ")" if self.open in ("high", "both") else "]",
+        )
+        return f"a {'whole ' * self.whole}number in {left}{self.low:g}, {self.high:g}{right}"
+
+
+class One:
+    """The gradient 1 of a loss by itself: fused losses, which hold their gradient ready, need not rescale it."""
+
+    def __repr__(self) -> str:
+        return "ONE"
+
+
+ONE = One()
+
+
+class Array(NamedTuple):
+    """One array argument: its name, kind of dtype, shape term, and what else it may be."""
+
+    name: str
+    kind: str
+    term: tuple[str, ...]
+    optional: bool
+    is_list: bool
+    takes_one: bool
+
+
+def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None) -> None:
+    """Raise ValueError where an id lies outside [0, size) and is not `ignore_index`."""
+    bad = (ids < 0) | (ids >= size)
+    if ignore_index is not None:
+        bad &= ids != ignore_index
+    if bad.any():
+        raise bad_id(name, ids, int(np.flatnonzero(bad)[0]), size, ignore_index)
+
+
+def bad_id(name: str, ids: np.ndarray, position: int, size: int, ignore_index: int | None) -> ValueError:
+    """The error for the id at a flat position, outside [0, size): `name` is "op: argument"."""
+    or_ignored = "" if ignore_index is None else f" (or ignore_index, {ignore_index})"
+    at = tuple(int(i) for i in np.unravel_index(position, ids.shape))
+    return ValueError(f"{name}: expected 0 <= id < {size}{or_ignored}, got {int(ids.flat[position])} at {at}")
+
+
+def array_argument(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Array:
+    """What a parameter's annotation and its shape term say."""
+    options = get_args(hint) if get_origin(hint) in (Union, pytypes.UnionType) else (hint,)
+    is_list = len(term) == 1 and term[0].startswith("*")
+    kinds = [o.__metadata__[0] for o in options if get_origin(o) is Annotated]
+    if is_list:
+        kinds = ["float"]
+    if not kinds:
+        raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints, Bools or Arrays, got {hint}")
+    return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
+
+
+def rule_of(hint: Any) -> Any:
+    """What bounds a parameter: a tuple of words, an Interval, or None."""
+    if get_origin(hint) in (Union, pytypes.UnionType):
+        return next((rule for option in get_args(hint) if (rule := rule_of(option)) is not None), None)
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
+        return hint.__metadata__[0]._replace(whole=get_args(hint)[0] is int)
+    return None
+
+
+def describe(rule: Any) -> str:
+    """A rule in words."""
+    return " or ".join(map(repr, rule)) if type(rule) is tuple else str(rule)
+
+
+_broadcast = lru_cache(4096)(np.broadcast_shapes)
+
+
+@lru_cache(None)
+def _parts(term: tuple[str, ...]) -> tuple[str, tuple[str | int, ...]]:
+    """The group that a term begins with, or "", and its other sizes, literal ones as numbers."""
+    group = term[0] if term and term[0].endswith("...") else ""
+    return group, tuple(int(t) if t.isdigit() else t for t in (term[1:] if group else term))
+
+
+def match(term: tuple[str, ...], shape: tuple[int, ...], sizes: dict[str, Any]) -> bool:
+    """Whether a shape fits a term, given the sizes bound so far; binds the new ones."""
+    group, fixed = _parts(term)
+    before = len(shape) - len(fixed)
+    if before < 0 or (before and not group):
+        return False
+    if group == "...":
+        try:
+            sizes[group] = _broadcast(sizes.get(group, ()), shape[:before])
+        except ValueError:
+            return False
+    elif group and sizes.setdefault(group, shape[:before]) != shape[:before]:
+        return False
+    for i, t in enumerate(fixed, before):
+        if (sizes.setdefault(t, shape[i]) if type(t) is str else t) != shape[i]:
+            return False
+    return True
+
+
+def filled(token: str, sizes: dict[str, Any]) -> str:
+    """A part of a shape term with the size that is bound to it."""
+    value = sizes.get(token)
+    if value is None:
+        return token
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else f"{token}={value}"
