@@ -1,5 +1,6 @@
 """Where arrays live: the one allocator, threads, and which device an array belongs to."""
 
+import math
 import mmap
 import os
 import weakref
@@ -21,6 +22,14 @@ class Memory(NamedTuple):
     reserved: int
 
 
+class _Lease(weakref.ref):
+    """Watches an array that was handed out, and knows its block."""
+
+    __slots__ = ("block", "size")
+    block: mmap.mmap
+    size: int
+
+
 class _Pool:
     """Blocks of whole pages, handed out again once the array that held one has died.
 
@@ -30,33 +39,31 @@ class _Pool:
 
     def __init__(self) -> None:
         self.free: defaultdict[int, list[mmap.mmap]] = defaultdict(list)
-        self.held: dict[int, weakref.ref] = {}
+        self.leases: dict[int, _Lease] = {}
         self.current = self.peak = self.reserved = 0
         self.poisoned = False
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        count = 1
-        for n in shape:
-            count *= n
-        size = _rounded(count * dtype.itemsize)
+        size = _rounded(math.prod(shape) * dtype.itemsize)
         try:
             block = self.free[size].pop()
             self.reserved -= size
         except IndexError:
             block = self._map(size)
-        array = np.ndarray(shape, dtype, buffer=block)
+        array = np.ndarray(shape, dtype, block)
+        lease = _Lease(array, self._give_back)
+        lease.block, lease.size = block, size
+        self.leases[id(lease)] = lease
         self.current += size
-        self.peak = max(self.peak, self.current)
-        key = id(array)
-
-        def give_back(_: Any) -> None:
-            del self.held[key]
-            self.current -= size
-            self.reserved += size
-            self.free[size].append(block)
-
-        self.held[key] = weakref.ref(array, give_back)
+        if self.current > self.peak:
+            self.peak = self.current
         return array
+
+    def _give_back(self, lease: Any) -> None:
+        del self.leases[id(lease)]
+        self.current -= lease.size
+        self.reserved += lease.size
+        self.free[lease.size].append(lease.block)
 
     def _map(self, size: int) -> mmap.mmap:
         try:

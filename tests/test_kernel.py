@@ -121,3 +121,24 @@ def test_row_max_of_every_length():
     row_max(out, x)
     expected = [np.nanmax(row[:i], initial=-np.inf) for i, row in enumerate(x)]
     assert out.tolist() == expected
+
+
+def test_two_threads_on_the_layer_that_takes_one(tmp_path):
+    code = """
+import threading
+import numpy as np
+from octavo.kernels import softmax
+x = np.random.default_rng(0).standard_normal((500, 100)).astype(np.float32)
+expected = softmax(x)
+wrong = []
+def run():
+    for _ in range(200):
+        if not np.array_equal(softmax(x), expected):
+            wrong.append(1)
+threads = [threading.Thread(target=run) for _ in range(4)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print("same" if not wrong else "different")
+"""
+    done = _python(code, _copy_of_the_package(tmp_path), NUMBA_THREADING_LAYER="workqueue")
+    assert done.stdout.strip() == "same", done.stderr

@@ -50,7 +50,8 @@ _TYPES = {"i8": types.int64, "i4": types.int32, "u8": types.uint64, "u4": types.
 _TYPES |= {"f8": types.float64, "f4": types.float32, "b1": types.boolean}
 _FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 _forked = False
-_lock = threading.Lock()
+_one_at_a_time: bool | None = None
+_lock = threading.RLock()
 kernels: list["Kernel"] = []
 
 
@@ -98,7 +99,7 @@ class Kernel:
                     "octavo: kernels cannot run in a process forked after kernels had run (its threads are gone); "
                     "start workers with multiprocessing.get_context('spawn')"
                 )
-            if _serialise_launches():
+            if _one_at_a_time is not False and _serialise_launches():
                 with _lock:
                     run(*args)
                 return
@@ -194,14 +195,14 @@ def _type(token: str, dtype: np.dtype | None, is_input: bool) -> Any:
     return types.Array(scalar, int(axes), "A" if strided else "C", readonly=is_input, aligned=not is_input)
 
 
-@lru_cache(None)
 def _serialise_launches() -> bool:
     """Whether Numba's threading layer aborts the process when two Python threads enter it at once."""
-    try:
-        return numba.threading_layer() == "workqueue"
-    except ValueError:  # not known before the first launch
-        _start_threads(np.empty(1, np.int64))
-        return numba.threading_layer() == "workqueue"
+    global _one_at_a_time
+    if _one_at_a_time is None:
+        with _lock:
+            _start.compile(None)(np.empty(1, np.int64))  # the layer is not known before a launch
+            _one_at_a_time = numba.threading_layer() == "workqueue"
+    return _one_at_a_time
 
 
 def _mark_forked() -> None:
@@ -217,7 +218,3 @@ if hasattr(os, "register_at_fork"):
 def _start(out):
     for i in numba.prange(out.size):
         out[i] = i
-
-
-def _start_threads(out: np.ndarray) -> None:
-    _start.compile(None)(out)
