@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from cases import Sample, find
+from differences import central
 
 import octavo
 from octavo.kernels import ONE, Op, device, registry
@@ -18,7 +19,6 @@ from octavo.kernels.cpu.kernel import kernels
 DTYPES = (np.float32, np.float64)
 BACKENDS = ("cpu",)
 GRADIENT_SIZE = 300
-STEP = 1e-5
 
 
 def samples_of(op: Op) -> Iterator[Sample]:
@@ -64,18 +64,7 @@ def _compare_differences(where, op, args, x, cotangents, given) -> None:
         pairs = zip(_flat(cotangents), _flat(_reference(op, args)[0]), strict=True)
         return sum(float((c * np.where(np.isfinite(o), o, 0)).sum()) for c, o in pairs)
 
-    size = abs(value())
-    for at in np.ndindex(x.shape):
-        if not np.isfinite(x[at]):
-            continue
-        old = x[at]
-        x[at] = old + STEP
-        up = value()
-        x[at] = old - STEP
-        down = value()
-        x[at] = old
-        expected = (up - down) / (2 * STEP)
-        rounding = 1e-14 * max(size, abs(up), abs(old)) / STEP
+    for at, expected, rounding in central(value, x):
         tolerance = 1e-6 * max(1.0, abs(expected)) + rounding
         assert abs(given[at] - expected) <= tolerance, (
             f"{where}{list(at)}: got {given[at]}, differences give {expected}"
