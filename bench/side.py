@@ -58,7 +58,8 @@ def _torch(label, function, sample, backward) -> dict[str, list[float]]:
     with torch.no_grad():
         rows = {label: measure(lambda: function(torch, *args, **kwargs))}
     if backward:
-        inputs = [a for a in args if isinstance(a, torch.Tensor) and a.requires_grad]
+        listed = [x for a in args for x in (a if isinstance(a, list) else [a])]
+        inputs = [a for a in listed if isinstance(a, torch.Tensor) and a.requires_grad]
         out = function(torch, *args, **kwargs)
         ones = torch.ones_like(out)
         rows[f"{label} backward"] = measure(lambda: torch.autograd.grad(out, inputs, ones, retain_graph=True))

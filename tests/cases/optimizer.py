@@ -45,11 +45,11 @@ def _read_only(x):
 
 
 def _adamw_torch(torch, params, grads, exp_avgs, exp_avg_sqs, step, **numbers):
+    from torch.optim.adamw import adamw
+
     steps = [torch.tensor(float(step - 1)) for _ in params]
     names = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0} | numbers
-    torch.optim.adamw.adamw(
-        params, grads, exp_avgs, exp_avg_sqs, [], steps, fused=True, amsgrad=False, maximize=False, **names
-    )
+    adamw(params, grads, exp_avgs, exp_avg_sqs, [], steps, fused=True, amsgrad=False, maximize=False, **names)
 
 
 MODEL = [(50304, 768)] + [(768, 768), (768, 3072), (768,)] * 12
