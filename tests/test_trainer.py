@@ -104,6 +104,15 @@ def _killed(trainer):
     raise RuntimeError("killed")
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which a process started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("end", [_killed, lambda trainer: os.kill(os.getpid(), signal.SIGINT)])
 @pytest.mark.parametrize("step", [1, 5])
 def test_resumption_equals_the_uninterrupted_run(tmp_path, end, step):
