@@ -8,8 +8,8 @@ The body of a public function in `ops/` is its NumPy reference; `@op` makes a di
 The shape string has a term for each array argument, then for each output. A capital letter is a size, the same
 wherever it stands; `S...` any number of sizes, the same wherever it stands; a bare `...` broadcasts; `*P` is a list
 of arrays; `R...` that appears only on the right depends on parameters; `()` is a single number. Annotations say the
-rest: `Floats` and `Ints` are arrays, `Arrays` of either kind, `Floats | None` may be left out, `Literal` and
-`Interval` bound a parameter.
+rest: `Floats`, `Ints` and `Bools` are arrays, `Arrays` of any kind, `Constants` and `Targets` those of which the op
+gives no gradient; `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
 
 What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
 inputs, outputs, parameters, `<input>_shape` (of a list: a list), or what the op computes on the side (`saves=`), in
@@ -26,7 +26,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from . import device
-from .signature import FLOATS, KINDS, ONE, Array, array_argument, describe, filled, match, rule_of
+from .signature import FLOATS, KINDS, ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
 
 registry: dict[str, "Op"] = {}
 
@@ -95,6 +95,7 @@ class Op:
         ]
         self.__signature__ = inspect.Signature(public, return_annotation=hints.get("return"))
         self.differentiable = [a.name for a in self.arrays if a.kind in ("float", "any")]
+        self.discrete = is_discrete(hints.get("return"))
 
     def _validate(self) -> None:
         words = [w is not None for w in (self.backward_name, self.backward_of, self.no_gradient)]
@@ -182,7 +183,7 @@ class Op:
             backend = where
             if x.dtype.kind not in KINDS[array.kind]:
                 self._fail(array, sizes, x)
-            if array.kind == "float":
+            if x.dtype.kind == "f":
                 if x.dtype not in FLOATS:
                     self._fail(array, sizes, x)
                 mixed = mixed or (dtype is not None and x.dtype != dtype)
@@ -226,15 +227,15 @@ class Op:
             raise TypeError(f"{self.name}: {name}: {error}") from None
 
     def _promote(self, args: list[Any]) -> None:
-        floats = [i for i, a in enumerate(self.arrays) if a.kind == "float" and not a.is_list]
-        floats = [i for i in floats if isinstance(args[i], np.ndarray)]
+        arrays = [i for i, a in enumerate(self.arrays) if isinstance(args[i], np.ndarray) and not a.is_list]
+        floats = [i for i in arrays if args[i].dtype.kind == "f"]
         dtype = np.result_type(*(args[i].dtype for i in floats))
         for i in floats:
             args[i] = args[i].astype(dtype, copy=False)
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
-        kind = {"float": "float32 or float64"}.get(array.kind, array.kind)
+        kind = array.kind.replace("float", "float32 or float64").replace("constant", "float32 or float64")
         error = ValueError if x.dtype.kind in KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
         raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
 

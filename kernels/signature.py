@@ -11,8 +11,17 @@ Floats: TypeAlias = Annotated[np.ndarray, "float"]
 Ints: TypeAlias = Annotated[np.ndarray, "integer"]
 Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
 Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
+Constants: TypeAlias = Annotated[np.ndarray, "constant"]  # floats of which the op gives no gradient
+Targets: TypeAlias = Annotated[np.ndarray, "float or integer"]  # ids, or floats of which the op gives no gradient
 
-KINDS = {"float": ("f",), "integer": ("i", "u"), "boolean": ("b",), "any": ("f", "i", "u", "b")}
+KINDS = {
+    "float": ("f",),
+    "integer": ("i", "u"),
+    "boolean": ("b",),
+    "any": ("f", "i", "u", "b"),
+    "constant": ("f",),
+    "float or integer": ("f", "i", "u"),
+}
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -86,6 +95,12 @@ def array_argument(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...
     if not kinds:
         raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints, Bools or Arrays, got {hint}")
     return Array(parameter.name, kinds[0], term, type(None) in options, is_list, One in options)
+
+
+def is_discrete(hint: Any) -> bool:
+    """Whether an op that is annotated to return this returns integers or booleans alone: nothing to differentiate."""
+    options = get_args(hint) if get_origin(hint) is tuple else (hint,)
+    return all(option in (Ints, Bools) for option in options)
 
 
 def rule_of(hint: Any) -> Any:

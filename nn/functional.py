@@ -1,14 +1,14 @@
-"""Every differentiable op of `kernels` as a function on tensors: `functional.layer_norm(x, weight, bias)`.
+"""The ops of `kernels` as functions on tensors: `functional.layer_norm(x, weight, bias)`.
 
-The functions are made of the registry when they are first asked for; `dropout` differs, in that it draws its own
-random numbers.
+Offered are those that have a gradient or return integers or booleans. The functions are made of the registry when
+they are first asked for; `dropout` differs, in that it draws its own random numbers.
 """
 
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any
 
-from ..kernels import registry
+from ..kernels import Op, registry
 from . import random
 from .tensor import Tensor, apply
 
@@ -25,7 +25,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
 
 def __getattr__(name: str) -> Callable[..., Any]:
     op = registry.get(name)
-    if op is None or op.backward_name is None:
+    if op is None or not _is_offered(op):
         raise AttributeError(f"module {__name__!r} has no function {name!r}: no differentiable op is called so")
     function = update_wrapper(partial(apply, op), op)
     globals()[name] = function
@@ -33,4 +33,8 @@ def __getattr__(name: str) -> Callable[..., Any]:
 
 
 def __dir__() -> list[str]:
-    return sorted(name for name, op in registry.items() if op.backward_name is not None)
+    return sorted(name for name, op in registry.items() if _is_offered(op))
+
+
+def _is_offered(op: Op) -> bool:
+    return op.backward_name is not None or op.discrete

@@ -224,18 +224,15 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     Returns a Tensor, a list of them or a tuple, as the op returns arrays.
 
     Raises:
-        RuntimeError: an input requires a gradient, and the op has none.
+        RuntimeError: an input requires a gradient, and the op has none of it.
     """
     count = len(op.arrays)
     inputs = args[:count]
     if len(args) < count:
         inputs += tuple(params.get(a.name) for a in op.arrays[len(args) :])
-    record = is_recording() and any(map(_requires_grad, inputs))
-    if record and op.backward_name is None:
-        raise RuntimeError(
-            f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
-            "run it under no_grad(), or on .detach() of that input"
-        )
+    record = is_recording() and not op.discrete and any(map(_requires_grad, inputs))
+    if record:
+        _check_gradients(op, inputs)
     if params:
         params = {name: _plain(value) for name, value in params.items()}
     found, saved = op.forward(*map(_plain, args), save=record, **params)
@@ -254,6 +251,17 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
             if isinstance(tensor, Tensor):
                 node.guard(name, tensor._version)
     return outputs if isinstance(found, tuple) else outputs[0]
+
+
+def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
+    if op.backward_name is None:
+        raise RuntimeError(
+            f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
+            "run it under no_grad(), or on .detach() of that input"
+        )
+    for array, x in zip(op.arrays, inputs, strict=False):
+        if array.name not in op.differentiable and _requires_grad(x):
+            raise RuntimeError(f"{op.name} gives no gradient of {array.name}, which requires one; pass its .detach()")
 
 
 @lru_cache(None)
