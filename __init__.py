@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _ROOMS = ("kernels", "nn", "tokenizer")
 _FUNCTIONS = {"memory": ".kernels.device", "seed": ".nn.random", "threads": ".kernels.device"}
+_FUNCTIONS |= {"verify": ".kernels.verify"}
 
 __all__ = ["__version__", *_ROOMS, *_FUNCTIONS]
 

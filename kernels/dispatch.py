@@ -18,8 +18,9 @@ save is false).
 """
 
 import inspect
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -29,6 +30,20 @@ from . import device
 from .signature import FLOATS, KINDS, ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
 
 registry: dict[str, "Op"] = {}
+_watches: list[Callable[..., Any]] = []
+
+
+@contextmanager
+def watching(watch: Callable[..., Any]) -> Iterator[None]:
+    """Within, every op runs through `watch(op, run, *arguments)`, which returns what `run(*arguments)` does.
+
+    Arguments and results are those of the op's body: `save` and what is saved on the side belong to them.
+    """
+    _watches.append(watch)
+    try:
+        yield
+    finally:
+        _watches.remove(watch)
 
 
 class Op:
@@ -125,6 +140,8 @@ class Op:
         """(outputs, what `backward` takes after the output gradients; empty if `save` is false)."""
         bound = self._bind(args, kwargs)
         run = self._choose(self._check(bound))
+        for watch in _watches:
+            run = partial(watch, self, run)
         results = run(*bound, save) if self.takes_save else run(*bound)
         if not save or self.backward_name is None:
             if self.takes_save:

@@ -5,11 +5,13 @@ from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
 from .evaluate import evaluate
+from .explain import explain_nan
 from .generate import generate, stream_tokens
 from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, clip_grad_norm, decay_groups
+from .recompute import recompute
 from .schedule import schedule
 from .tape import no_grad
 from .tensor import Tensor, apply
@@ -39,11 +41,13 @@ __all__ = [
     "clip_grad_norm",
     "decay_groups",
     "evaluate",
+    "explain_nan",
     "functional",
     "generate",
     "models",
     "no_grad",
     "random",
+    "recompute",
     "schedule",
     "stream_tokens",
 ]

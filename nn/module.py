@@ -1,10 +1,11 @@
 """Modules: parameters and other modules under names, in a tree."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from .tape import Hook, current_call, inside
 from .tensor import Tensor
 
 __all__ = ["Module", "Parameter"]
@@ -32,7 +33,19 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        with inside((self, current_call())):
+            output = self.forward(*args, **kwargs)
+        for hook in list(vars(self).get("_forward_hooks", ())):
+            replaced = hook(self, args, output)
+            output = output if replaced is None else replaced
+        return output
+
+    def register_forward_hook(self, hook: Callable[["Module", tuple[Any, ...], Any], Any]) -> Hook:
+        """Call `hook(module, args, output)` after each forward; what it returns, unless None, replaces the output.
+
+        With `output.register_hook(...)` inside, it shows gradients too. Returns a handle whose `remove()` ends it.
+        """
+        return Hook(vars(self).setdefault("_forward_hooks", []), hook)
 
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """The modules one level below."""

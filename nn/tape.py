@@ -8,7 +8,8 @@ which has then received all of its gradients. Neither the depth of a model nor t
 import heapq
 import itertools
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -16,11 +17,13 @@ import numpy as np
 
 from ..kernels import Op, registry
 
-__all__ = ["Leaf", "Node", "is_recording", "no_grad", "sweep"]
+__all__ = ["Hook", "Leaf", "Node", "current_call", "inside", "is_recording", "no_grad", "run_hooks", "sweep"]
 
 
 class _Mode(threading.local):
     recording = True
+    call: Any = None  # see `inside`
+    node: Any = None  # whose gradients are being computed
 
 
 _mode = _Mode()
@@ -42,8 +45,38 @@ def is_recording() -> bool:
     return _mode.recording
 
 
+@contextmanager
+def inside(call: Any) -> Iterator[None]:
+    """Nodes made within belong to this call: (the module that runs, its caller's such pair), or None."""
+    outer, _mode.call = _mode.call, call
+    try:
+        yield
+    finally:
+        _mode.call = outer
+
+
+def current_call() -> Any:
+    """The call that the op belongs to which is running, forward or backward."""
+    return _mode.call if _mode.node is None or _mode.call is not None else _mode.node.call
+
+
+class Hook:
+    """A function in a list of hooks, until `remove`."""
+
+    def __init__(self, hooks: list[Any], function: Callable[..., Any]):
+        self._hooks, self._function = hooks, function
+        hooks.append(function)
+
+    def remove(self) -> None:
+        """Call the function no more."""
+        if self._function in self._hooks:
+            self._hooks.remove(self._function)
+
+
 class Leaf(Protocol):
     """Where gradients arrive."""
+
+    hooks: list[Any]
 
     def accumulate(self, gradient: np.ndarray, own: bool) -> None:
         """Add a gradient; `own` says that nothing else refers to its memory."""
@@ -59,10 +92,12 @@ class Node:
         values: the outputs, of which shape and dtype are kept: those that receive no gradient get zeros.
     """
 
-    __slots__ = ("edges", "guards", "number", "op", "outputs", "saved")
+    __slots__ = ("call", "edges", "guards", "hooks", "number", "op", "outputs", "saved")
 
     def __init__(self, op: Op, edges: list[Any], saved: tuple[Any, ...], values: tuple[Any, ...]):
         self.number = next(_numbers)
+        self.call = _mode.call
+        self.hooks: defaultdict[int, list[Any]] = defaultdict(list)
         self.op = op
         self.edges = edges
         self.saved: tuple[Any, ...] | None = saved
@@ -71,9 +106,26 @@ class Node:
         ]
         self.guards: list[tuple[str, list[int], int]] = []
 
+    @property
+    def name(self) -> str:
+        return self.op.name
+
+    @property
+    def takes_one(self) -> bool:
+        """Whether the first gradient may be ONE."""
+        return self.op.backward.arrays[0].takes_one
+
     def guard(self, name: str, version: list[int]) -> None:
         """Refuse to differentiate once the saved tensor with this version has been changed."""
         self.guards.append((name, version, version[0]))
+
+    def check_guards(self) -> None:
+        for name, version, then in self.guards:
+            if version[0] != then:
+                raise RuntimeError(
+                    f"backward of {self.name}: its argument {name} was changed in place since "
+                    f"(version {version[0]}, saved at {then}); call backward first, or change a copy"
+                )
 
     def differentiate(self, received: dict[int, Any], retain: bool) -> Iterator[tuple[Any, Any, bool]]:
         """Yield (edge, gradient, whether nothing else refers to its memory) from what outputs have received."""
@@ -82,12 +134,7 @@ class Node:
                 f"backward of {self.op.name}: what it saved was freed by an earlier backward pass; "
                 "compute the output again, or pass retain_graph=True to the earlier pass"
             )
-        for name, version, then in self.guards:
-            if version[0] != then:
-                raise RuntimeError(
-                    f"backward of {self.op.name}: its argument {name} was changed in place since "
-                    f"(version {version[0]}, saved at {then}); call backward first, or change a copy"
-                )
+        self.check_guards()
         slots = itertools.count()
         douts = [
             [_gradient(o, received, slots) for o in output]
@@ -110,11 +157,32 @@ def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
     """Carry a gradient from one output of a node down to the leaves."""
     waiting: dict[int, tuple[Node, dict[int, Any]]] = {root.number: (root, {slot: gradient})}
     order = [-root.number]
+    hooked: dict[int, tuple[Leaf, Any]] = {}
+    outer = _mode.node
+    try:
+        _sweep(waiting, order, hooked, retain_graph)
+    finally:
+        _mode.node = outer
+    for leaf, total in hooked.values():
+        leaf.accumulate(run_hooks(leaf.hooks, total), own=False)
+
+
+def _sweep(
+    waiting: dict[int, tuple[Node, dict[int, Any]]], order: list[int], hooked: dict[int, Any], retain_graph: bool
+) -> None:
     while order:
         node, received = waiting.pop(-heapq.heappop(order))
+        _mode.node = node
+        for slot, hooks in node.hooks.items():
+            if slot in received:
+                received[slot] = run_hooks(hooks, received[slot])
         for edge, gradient, own in node.differentiate(received, retain_graph):
             if type(edge) is not tuple:
-                edge.accumulate(gradient, own)
+                if edge.hooks:
+                    total = hooked.get(id(edge))
+                    hooked[id(edge)] = (edge, gradient if total is None else registry["add"](total[1], gradient))
+                else:
+                    edge.accumulate(gradient, own)
                 continue
             target, slot = edge
             if target.number not in waiting:
@@ -123,6 +191,14 @@ def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
             slots = waiting[target.number][1]
             slots[slot] = gradient if slot not in slots else registry["add"](slots[slot], gradient)
         del received, gradient  # whatever is not passed on is free before the next node runs
+
+
+def run_hooks(hooks: list[Any], gradient: Any) -> Any:
+    """The gradient after each hook has seen it and perhaps replaced it."""
+    for hook in list(hooks):
+        replaced = hook(gradient)
+        gradient = gradient if replaced is None else replaced
+    return gradient
 
 
 def _like(value: Any) -> tuple[tuple[int, ...], np.dtype]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import ONE, Op, registry
-from .tape import Node, is_recording, sweep
+from .tape import Hook, Node, is_recording, run_hooks, sweep
 
 __all__ = ["Tensor", "apply"]
 
@@ -48,7 +48,7 @@ class Tensor:
     """
 
     __array_ufunc__ = None  # so that array * tensor asks the tensor
-    __slots__ = ("__weakref__", "_node", "_slot", "_version", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_node", "_slot", "_version", "data", "grad", "hooks", "requires_grad")
 
     data: np.ndarray
     grad: np.ndarray | None
@@ -58,6 +58,7 @@ class Tensor:
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(f"requires_grad: expected a float tensor, got {self.data.dtype}")
         self.grad = None
+        self.hooks: list[Any] = []
         self.requires_grad = requires_grad
         self._node: Node | None = None
         self._slot = 0
@@ -68,6 +69,7 @@ class Tensor:
         tensor = Tensor.__new__(Tensor)
         tensor.data = np.asarray(data)
         tensor.grad = None
+        tensor.hooks = [] if node is None else node.hooks[slot]
         tensor.requires_grad = node is not None
         tensor._node = node
         tensor._slot = slot
@@ -96,7 +98,7 @@ class Tensor:
         return self._version[0]
 
     def __repr__(self) -> str:
-        origin = f", from={self._node.op.name}" if self._node else ", requires_grad=True" * self.requires_grad
+        origin = f", from={self._node.name}" if self._node else ", requires_grad=True" * self.requires_grad
         return f"Tensor({np.array2string(self.data, separator=', ', prefix='Tensor(')}, {self.dtype}{origin})"
 
     def __len__(self) -> int:
@@ -114,6 +116,22 @@ class Tensor:
         if self.size != 1:
             raise ValueError(f"item: expected one element, got a tensor of shape {self.shape}")
         return self.data.item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.data, dtype, copy=copy) if copy is not None else np.asarray(self.data, dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self.requires_grad:
+            raise BufferError("DLPack: this tensor requires a gradient, which cannot follow it; pass its .detach()")
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.data.__dlpack_device__()
+
+    @classmethod
+    def from_dlpack(cls, other: Any) -> "Tensor":
+        """A tensor that shares the memory of another library's array, by DLPack."""
+        return cls(np.from_dlpack(other))
 
     def detach(self) -> "Tensor":
         """A tensor of the same array that is not on the tape."""
@@ -140,7 +158,7 @@ class Tensor:
     def _writable(self, name: str, values: Any) -> np.ndarray:
         if self._node is not None:
             raise RuntimeError(
-                f"{name}: this tensor was computed ({self._node.op.name}) and has a gradient; "
+                f"{name}: this tensor was computed ({self._node.name}) and has a gradient; "
                 "change a .detach() of it, or compute it under no_grad()"
             )
         if np.shape(_plain(values)) not in ((), self.shape):
@@ -168,14 +186,29 @@ class Tensor:
             gradient = np.asarray(_plain(gradient), self.dtype)
             if gradient.shape != self.shape:
                 raise ValueError(f"backward: expected a gradient of shape {self.shape}, got {gradient.shape}")
-        elif self._node is not None and self._node.op.backward.arrays[0].takes_one and self.ndim == 0:
+        elif self._node is not None and self._node.takes_one and self.ndim == 0 and not self.hooks:
             gradient = ONE
         else:
             gradient = np.ones(self.shape, self.dtype)
         if self._node is None:
-            self.accumulate(gradient, own=False)
+            self.accumulate(run_hooks(self.hooks, gradient), own=False)
         else:
             sweep(self._node, self._slot, gradient, retain_graph)
+
+    def register_hook(self, hook: Callable[[np.ndarray], Any]) -> Hook:
+        """Call `hook(gradient)` with this tensor's gradient in every backward pass, once it is complete.
+
+        The gradient is an array, not to be changed; what the hook returns, unless None, goes on in its place.
+        Returns a handle whose `remove()` ends it.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: this tensor has no gradient: requires_grad is False")
+        return Hook(self.hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Leave the gradient of a computed tensor in `grad` too."""
+        if self._node is not None:
+            self.register_hook(lambda gradient: self.accumulate(gradient, own=False))
 
     def accumulate(self, gradient: np.ndarray, own: bool) -> None:
         """Add to `grad`; `own` says that nothing else refers to the gradient's memory."""

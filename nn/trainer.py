@@ -24,6 +24,7 @@ from .callback import Callback, Estimate, Step
 from .config import TrainConfig
 from .data import IGNORE_INDEX, Batch, Batches, EvalBatches
 from .evaluate import Evaluation, evaluate
+from .explain import NonFiniteValue, explain_nan
 from .optim import AdamW, clip_grad_norm, decay_groups
 from .schedule import schedule
 
@@ -180,19 +181,15 @@ class Trainer:
 
     def _update(self) -> Step:
         """One step of gradient descent, over micro-batches whose gradients add up to the whole batch's."""
-        start = time.perf_counter()
+        start, before = time.perf_counter(), random.state()
         ids, targets = self._source[self.step]
         kept = int(np.count_nonzero(targets != IGNORE_INDEX))
-        loss = 0.0
-        parts = min(self.config.accumulate, len(ids))
-        for part in zip(np.array_split(ids, parts), np.array_split(targets, parts), strict=True):
-            part_loss = self.model.loss(*part, divisor=max(kept, 1))
-            part_loss.backward()
-            loss += float(part_loss.item())
+        loss = self._differentiate(ids, targets, kept)
         norm, scale = clip_grad_norm(self._parameters, self.config.clip or math.inf)
         self.optimizer.lr = self._rate(self.step, self.elapsed)
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._non_finite(loss, norm)
+            random.set_state(before)
+            raise self._non_finite(loss, norm, lambda: self._differentiate(ids, targets, kept))
         self.optimizer.step(grad_scale=scale)
         self.model.zero_grad()
         self.step += 1
@@ -201,12 +198,31 @@ class Trainer:
             self._started = now
         return Step(self.step, loss, self.optimizer.lr, float(norm), kept, now - start)
 
-    def _non_finite(self, loss: float, norm: float) -> NonFiniteLoss:
+    def _differentiate(self, ids: NDArray[Any], targets: NDArray[Any], kept: int) -> float:
+        """Leaves the gradients of a batch's mean loss in the parameters, and returns it."""
+        loss = 0.0
+        parts = min(self.config.accumulate, len(ids))
+        for part in zip(np.array_split(ids, parts), np.array_split(targets, parts), strict=True):
+            part_loss = self.model.loss(*part, divisor=max(kept, 1))
+            part_loss.backward()
+            loss += float(part_loss.item())
+        return loss
+
+    def _non_finite(self, loss: float, norm: float, replay: Callable[[], float]) -> NonFiniteLoss:
+        """What went wrong in this step, which is run again to find out."""
         kept = "nothing was saved" if self._saved_step is None else f"the checkpoint of step {self._saved_step} is kept"
-        return NonFiniteLoss(
+        told = NonFiniteLoss(
             f"training stopped at step {self.step + 1}: the loss is {loss:g}, the norm of the gradient {norm:g}, the "
             f"learning rate {self.optimizer.lr:g}; {kept}; try a lower learning rate, a longer warm-up or clipping"
         )
+        self.model.zero_grad()
+        try:
+            with explain_nan(self.model):
+                replay()
+        except NonFiniteValue as found:
+            told.args = (f"{told}\n{found}",)
+            told.__cause__ = found
+        return told
 
     def _estimate(self) -> Estimate:
         """Losses on the same few batches of each split every time."""

@@ -180,3 +180,13 @@ def test_dropout_draws_anew_and_passes_its_mask_back() -> None:
     assert set(np.unique(y.data)) == {0, 1 / 0.75} and 0.6 < (y.data > 0).mean() < 0.9
     assert (F.dropout(x, 0.25).data != y.data).any()
     assert F.dropout(x, 0.25, training=False) is x
+
+
+def test_dlpack_shares_memory_both_ways() -> None:
+    x = Tensor(np.arange(3.0, dtype=np.float32))
+    array = np.from_dlpack(x)
+    array[1] = 7
+    assert x.data[1] == 7
+    assert np.shares_memory(Tensor.from_dlpack(array).data, x.data)
+    with pytest.raises(BufferError, match=r"pass its \.detach"):
+        np.from_dlpack(leaf(3))
