@@ -17,6 +17,8 @@ __all__ = ["generate"]
 @option("--temperature", type=float, default=0.8, show_default=True, group="Choice", help="0: always the likeliest.")
 @option("--top-k", type=int, default=0, show_default=True, group="Choice", help="Only the k likeliest tokens; 0: all.")
 @option("--top-p", type=float, default=1.0, show_default=True, group="Choice", help="Only the likeliest, up to this.")
+@option("--min-p", type=float, default=0.0, show_default=True, group="Choice", help="Only this share of the likeliest.")
+@option("--repetition-penalty", type=float, default=1.0, show_default=True, group="Choice", help="Over 1: less of it.")
 @option("--seed", type=click.IntRange(0), group="Choice", help="The same text each time. [another each time]")
 @thread_options
 def generate(
@@ -27,6 +29,8 @@ def generate(
     temperature: float,
     top_k: int,
     top_p: float,
+    min_p: float,
+    repetition_penalty: float,
     seed: int | None,
     device: str,
     threads: int | None,
@@ -46,8 +50,9 @@ def generate(
     tokenizer = tokenizers.load(files.tokenizer)
     model = checkpoint.load(files.checkpoint).model()
     seed = secrets.randbits(32) if seed is None else seed
-    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    text = continuation(model, tokenizer, prompt, tokens, stop, **options)
+    choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
+    choice |= {"repetition_penalty": repetition_penalty, "seed": seed}
+    text = continuation(model, tokenizer, prompt, tokens, stop, **choice)
     click.echo(prompt, nl=False)
     with compilation_shown():
         for piece in text:

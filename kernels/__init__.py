@@ -49,10 +49,11 @@ from .ops.indexing import (
 )
 from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
+from .ops.muon import muon_
 from .ops.norm import layer_norm, layer_norm_backward
-from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
+from .ops.optimizer import adamw_, grad_norm, lion_, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
-from .ops.sampling import sample
+from .ops.sampling import penalize_repetition, sample
 from .ops.softmax import softmax, softmax_backward
 from .signature import ONE
 

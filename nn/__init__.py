@@ -10,7 +10,7 @@ from .generate import generate, stream_tokens
 from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
-from .optim import SGD, AdamW, clip_grad_norm, decay_groups
+from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .recompute import recompute
 from .schedule import schedule
 from .tape import no_grad
@@ -31,7 +31,9 @@ __all__ = [
     "KVCache",
     "LayerNorm",
     "Linear",
+    "Lion",
     "Module",
+    "Muon",
     "Parameter",
     "Tensor",
     "TrainConfig",

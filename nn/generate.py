@@ -36,6 +36,8 @@ def stream_tokens(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
     stop: Sequence[int] = (),
     seed: int | None = None,
     cache: bool = True,
@@ -47,6 +49,8 @@ def stream_tokens(
         temperature: logits are divided by it; 0 takes the most probable token.
         top_k: how many of the most probable tokens may be drawn; 0 is all.
         top_p: the most probable tokens that together reach this probability may be drawn; 1 is all.
+        min_p: tokens that are less probable than this share of the likeliest are not drawn.
+        repetition_penalty: over 1, tokens that are in the row already, prompt included, become less likely.
         stop: ids that end a row; the row repeats the id that ended it while others go on.
         seed: makes the draws repeatable on their own; without it they follow `octavo.seed`.
         cache: keep keys and values of what was read; without it every step reads all again.
@@ -57,14 +61,16 @@ def stream_tokens(
     ids = _checked(prompt, model.config.vocab_size)
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens: expected at least 0, got {max_new_tokens}")
-    return _steps(model, ids, max_new_tokens, (temperature, top_k, top_p), stop, seed, cache)
+    how = (temperature, top_k, top_p, min_p)
+    return _steps(model, ids, max_new_tokens, how, repetition_penalty, stop, seed, cache)
 
 
 def _steps(
     model: GPT,
     ids: np.ndarray,
     max_new_tokens: int,
-    options: tuple[float, int, float],
+    how: tuple[float, int, float, float],
+    penalty: float,
     stop: Sequence[int],
     seed: int | None,
     cache: bool,
@@ -76,13 +82,16 @@ def _steps(
     last = window[:, -1]
     for step in range(max_new_tokens):
         logits = _logits(model, unread, caches)
+        if penalty != 1:
+            logits = registry["penalize_repetition"](logits, ids, penalty)
         draw = (
             (random.current_seed(), random.SAMPLING, random.next_offset())
             if seed is None
             else (seed, random.SAMPLING, step)
         )
-        last = np.where(ended, last, registry["sample"](logits, *options, *draw))
+        last = np.where(ended, last, registry["sample"](logits, *how, *draw))
         yield last
+        ids = np.concatenate([ids, last[:, None]], 1)
         ended |= np.isin(last, stop)
         if ended.all():
             return

@@ -10,7 +10,7 @@ from ..kernels import device, registry
 from .module import Module
 from .tensor import Tensor
 
-__all__ = ["SGD", "AdamW", "Group", "Optimizer", "clip_grad_norm", "decay_groups"]
+__all__ = ["SGD", "AdamW", "Group", "Lion", "Muon", "Optimizer", "clip_grad_norm", "decay_groups"]
 
 
 @dataclass
@@ -116,9 +116,7 @@ class AdamW(Optimizer):
         weight_decay: float = 0.01,
     ):
         super().__init__(params, lr, weight_decay)
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
-        self.betas = betas
+        self.betas = _betas(betas)
         self.eps = _at_least_zero("eps", eps)
 
     def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
@@ -127,19 +125,89 @@ class AdamW(Optimizer):
         )
 
 
-class SGD(Optimizer):
-    """Gradient descent, with momentum or without: `kernels.sgd_`."""
+class Lion(Optimizer):
+    """Steps of one length in each coordinate: `kernels.lion_`.
 
-    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.0, weight_decay: float = 0.0):
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
-        self.momentum = momentum
+    Source: Chen et al., Symbolic Discovery of Optimization Algorithms (2023), algorithm 2.
+    """
+
+    slots = ("exp_avgs",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(params, lr, weight_decay)
+        self.betas = _betas(betas)
+
+    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+        registry["lion_"](params, grads, *state, lr, *self.betas, group.weight_decay, grad_scale)
+
+
+class Muon(Optimizer):
+    """Steps of matrices that turn all directions alike: `kernels.muon_`.
+
+    Embeddings, biases, norms and the last layer are for another optimiser.
+
+    Args:
+        adjust_lr_fn: "original", or "match_rms_adamw" for a learning rate and weight decay that suit AdamW.
+
+    Source: Jordan et al., Muon (2024).
+    """
+
+    slots = ("momentum_buffers",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.95,
+        weight_decay: float = 0.1,
+        nesterov: bool = True,
+        adjust_lr_fn: str = "original",
+    ):
+        super().__init__(params, lr, weight_decay)
+        self.momentum, self.nesterov, self.adjust_lr_fn = _momentum(momentum), nesterov, adjust_lr_fn
+        if vectors := [p.shape for p in self.params if p.ndim < 2]:
+            raise ValueError(f"Muon: expected matrices, got parameters of shape {vectors[0]}; give those to AdamW")
+
+    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+        registry["muon_"](
+            params,
+            grads,
+            *state,
+            lr,
+            self.momentum,
+            group.weight_decay,
+            grad_scale,
+            self.nesterov,
+            self.adjust_lr_fn,
+        )
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum, Nesterov's or none: `kernels.sgd_`."""
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ):
+        self.momentum, self.nesterov = _momentum(momentum), nesterov
+        if nesterov and not momentum:
+            raise ValueError("nesterov: expected momentum above 0 to look ahead by, got 0")
         self.slots = ("momentum_buffers",) if momentum else ()
         super().__init__(params, lr, weight_decay)
 
     def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
         buffers = state[0] if state else None
-        registry["sgd_"](params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale)
+        registry["sgd_"](params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale, self.nesterov)
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[Group]:
@@ -172,3 +240,15 @@ def _at_least_zero(name: str, value: float) -> float:
     if not 0 <= value < float("inf"):
         raise ValueError(f"{name}: expected a finite number of at least 0, got {value}")
     return value
+
+
+def _betas(betas: tuple[float, float]) -> tuple[float, float]:
+    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"betas: expected two numbers in [0, 1), got {betas}")
+    return betas
+
+
+def _momentum(momentum: float) -> float:
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum: expected a number in [0, 1), got {momentum}")
+    return momentum

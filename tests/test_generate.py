@@ -101,3 +101,15 @@ def test_steps_come_one_by_one(model: GPT) -> None:
 def test_bad_requests_are_refused(model: GPT, prompt: list, options: dict, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         generate(model, prompt, **{"max_new_tokens": 3} | options)
+
+
+def test_a_repetition_penalty_and_min_p_change_what_is_drawn(model: GPT) -> None:
+    plain = generate(model, [1, 2, 3], 8, temperature=0)
+    penalised = generate(model, [1, 2, 3], 8, temperature=0, repetition_penalty=100.0, cache=False)
+    np.testing.assert_array_equal(generate(model, [1, 2, 3], 8, temperature=0, repetition_penalty=100.0), penalised)
+    assert len(set(penalised.tolist())) > len(set(plain.tolist()))
+    np.testing.assert_array_equal(generate(model, [1, 2, 3], 8, min_p=1.0, seed=5), plain)
+    with pytest.raises(ValueError, match="min_p: expected a number in"):
+        generate(model, [1], 1, min_p=2.0)
+    with pytest.raises(ValueError, match="penalty: expected a number in"):
+        generate(model, [1], 1, repetition_penalty=0.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from octavo.nn import SGD, AdamW, Linear, Parameter, clip_grad_norm, decay_groups
+from octavo.nn import SGD, AdamW, Linear, Lion, Muon, Parameter, clip_grad_norm, decay_groups
 from octavo.nn.optim import Group
 
 RNG = np.random.default_rng(0)
@@ -114,3 +114,25 @@ def test_bad_hyperparameters_are_refused() -> None:
         AdamW(params, betas=(0.9, 1.0))
     with pytest.raises(ValueError, match="momentum: expected a number in"):
         SGD(params, lr=0.1, momentum=1)
+
+
+def test_lion_muon_and_nesterov_step_and_keep_their_state() -> None:
+    for make in (
+        lambda ps: Lion(ps, lr=0.01, weight_decay=0.1),
+        lambda ps: Muon(ps[:1], lr=0.01),
+        lambda ps: SGD(ps, lr=0.01, momentum=0.9, nesterov=True),
+    ):
+        params = parameters()
+        before = params[0].data.copy()
+        optimizer = make(params)
+        optimizer.step()
+        assert 0 < np.abs(params[0].data - before).max() < 0.1
+        again = make(params)
+        again.load_state_dict(optimizer.state_dict())
+        assert again.step_count == 1
+    with pytest.raises(
+        ValueError, match=r"Muon: expected matrices, got parameters of shape \(4,\); give those to AdamW"
+    ):
+        Muon(parameters())
+    with pytest.raises(ValueError, match="nesterov: expected momentum above 0"):
+        SGD(parameters(), lr=0.1, nesterov=True)

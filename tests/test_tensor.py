@@ -140,7 +140,7 @@ def test_an_op_without_gradient_is_refused() -> None:
 
 
 def test_an_op_that_returns_integers_is_off_the_tape() -> None:
-    ids = F.sample(leaf(2, 5), 0.0, 0, 1.0, 0, 0, 0)
+    ids = F.sample(leaf(2, 5), 0.0, 0, 1.0, 0.0, 0, 0, 0)
     assert ids.dtype == np.int64
     assert not ids.requires_grad
 

@@ -31,10 +31,15 @@ def adamw_(
     _launch(_adamw_kernel, (params, _contiguous(grads), exp_avgs, exp_avg_sqs), numbers)
 
 
-def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0):
+def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0, nesterov=False):
     grads = _contiguous(grads)
     lists = (params, grads, momentum_buffers) if momentum else (params, grads)
-    _launch(_sgd_kernel, lists, np.array([lr, momentum, weight_decay, grad_scale]))
+    _launch(_sgd_kernel, lists, np.array([lr, momentum, weight_decay, grad_scale, nesterov]))
+
+
+def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0):
+    numbers = np.array([1 - lr * weight_decay, lr, beta1, 1 - beta1, beta2, 1 - beta2, grad_scale])
+    _launch(_lion_kernel, (params, _contiguous(grads), exp_avgs), numbers)
 
 
 def grad_norm(grads):
@@ -95,6 +100,7 @@ def _sgd_kernel(numbers, like, addresses, tasks):
     number = like.dtype.type
     lr, momentum = number(numbers[0]), number(numbers[1])
     weight_decay, grad_scale = number(numbers[2]), number(numbers[3])
+    nesterov = numbers[4] != 0
     has_buffer = len(addresses) == 3
     for task in prange(len(tasks)):
         k, start, size = tasks[task, 0], tasks[task, 1], tasks[task, 2]
@@ -103,11 +109,32 @@ def _sgd_kernel(numbers, like, addresses, tasks):
         if has_buffer:
             b = array_at(addresses[2, k], start, size, like)
             for i in range(size):
-                b[i] = momentum * b[i] + (grad[i] * grad_scale + weight_decay * p[i])
-                p[i] -= lr * b[i]
+                g = grad[i] * grad_scale + weight_decay * p[i]
+                b[i] = momentum * b[i] + g
+                p[i] -= lr * (g + momentum * b[i] if nesterov else b[i])
         else:
             for i in range(size):
                 p[i] -= lr * (grad[i] * grad_scale + weight_decay * p[i])
+
+
+@kernel("<- f8[1] T[1] u8[2] i8[2]")
+def _lion_kernel(numbers, like, addresses, tasks):
+    number = like.dtype.type
+    keep, lr = number(numbers[0]), number(numbers[1])
+    beta1, rest1 = number(numbers[2]), number(numbers[3])
+    beta2, rest2 = number(numbers[4]), number(numbers[5])
+    grad_scale, zero = number(numbers[6]), number(0)
+    for task in prange(len(tasks)):
+        k, start, size = tasks[task, 0], tasks[task, 1], tasks[task, 2]
+        p = array_at(addresses[0, k], start, size, like)
+        grad = array_at(addresses[1, k], start, size, like)
+        m = array_at(addresses[2, k], start, size, like)
+        for i in range(size):
+            g = grad[i] * grad_scale
+            c = beta1 * m[i] + rest1 * g
+            c = lr if c > zero else (-lr if c < zero else c * lr)
+            p[i] = p[i] * keep - c
+            m[i] = beta2 * m[i] + rest2 * g
 
 
 @kernel("f8[1] <- T[1] u8[2] i8[2]")

@@ -8,25 +8,26 @@ from numba import prange
 
 from ..device import contiguous, empty
 from ..ops.sampling import bad_row
+from .ids import checked
 from .kernel import kernel
 from .maths import exp
 from .philox import philox
 from .simd import bits, row_max
 
 
-def sample(logits, temperature, top_k, top_p, seed, stream, offset):
+def sample(logits, temperature, top_k, top_p, min_p, seed, stream, offset):
     out = empty(len(logits), np.int64)
     depth, weight = empty(logits.shape, np.int64), empty(logits.shape, np.float64)
     rate = 1 / max(temperature, 1e-300)
     top_k = min(top_k, logits.shape[1]) if temperature else 1
-    _sample_kernel(out, depth, weight, contiguous(logits), rate, top_k, top_p, seed, stream, offset)
+    _sample_kernel(out, depth, weight, contiguous(logits), rate, top_k, top_p, min_p, seed, stream, offset)
     if len(out) and out.min() < 0:
         raise bad_row(int(out.argmin()))
     return out
 
 
-@kernel("i8[1] i8[2] f8[2] <- T[2] f8 i8 f8 u8 u8 u8")
-def _sample_kernel(out, depth, weight, logits, rate, top_k, top_p, seed, stream, offset):
+@kernel("i8[1] i8[2] f8[2] <- T[2] f8 i8 f8 f8 u8 u8 u8")
+def _sample_kernel(out, depth, weight, logits, rate, top_k, top_p, min_p, seed, stream, offset):
     """out = ids, or -1 where there is none to draw; depth holds bits; rate is 1 / temperature."""
     rows, columns = logits.shape
     for b in prange(rows):
@@ -72,6 +73,12 @@ def _sample_kernel(out, depth, weight, logits, rate, top_k, top_p, seed, stream,
                     found += 1.0 if count else w[j]
                 total += w[j]
 
+        if min_p > 0:
+            total = 0.0
+            for j in range(columns):
+                w[j] = w[j] if w[j] >= min_p else 0.0
+                total += w[j]
+
         drawn, _, _, _ = philox(np.uint64(b), seed, stream, offset)
         goal = drawn * 2.0**-32 * total
         token, found = 0, 0.0
@@ -82,3 +89,21 @@ def _sample_kernel(out, depth, weight, logits, rate, top_k, top_p, seed, stream,
                 if found > goal:
                     break
         out[b] = token
+
+
+def penalize_repetition(logits, ids, penalty):
+    seen, _ = checked("penalize_repetition: ids", ids, logits.shape[1])
+    out = empty(logits.shape, logits.dtype)
+    _penalize_kernel(out, contiguous(logits), seen.reshape(ids.shape), penalty)
+    return out
+
+
+@kernel("T[2] <- T[2] i8[2] f8")
+def _penalize_kernel(out, logits, ids, penalty):
+    number = logits.dtype.type
+    for b in prange(len(logits)):
+        for j in range(logits.shape[1]):
+            out[b, j] = logits[b, j]
+        for t in range(ids.shape[1]):
+            x = logits[b, ids[b, t]]
+            out[b, ids[b, t]] = x / number(penalty) if x > 0 else x * number(penalty)

@@ -1,6 +1,6 @@
 """Optimisers: one call for all parameters of a model, which it changes in place."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,9 +11,10 @@ Arrays: TypeAlias = list[np.ndarray]
 NotNegative = Annotated[float, Interval(0)]
 Beta = Annotated[float, Interval(0, 1, open="high")]
 Number = Annotated[float, Interval()]
+Flag = Literal[False, True]
 
 
-def _require(name: str, **lists: Arrays) -> None:
+def require_writable(name: str, **lists: Arrays) -> None:
     """Raise unless the lists hold arrays of one dtype that can be written as one run of memory."""
     for argument, xs in lists.items():
         for i, x in enumerate(xs):
@@ -31,7 +32,7 @@ def _require(name: str, **lists: Arrays) -> None:
 
 
 def _check_adamw(params, grads, exp_avgs, exp_avg_sqs, *_):
-    _require("adamw_", params=params, exp_avgs=exp_avgs, exp_avg_sqs=exp_avg_sqs)
+    require_writable("adamw_", params=params, exp_avgs=exp_avgs, exp_avg_sqs=exp_avg_sqs)
 
 
 @op(
@@ -81,10 +82,12 @@ def adamw_(
         p -= rate * m / (np.sqrt(v) / p.dtype.type(root) + eps)
 
 
-def _check_sgd(params, _, momentum_buffers, __, momentum, *___):
-    _require("sgd_", params=params, momentum_buffers=momentum_buffers or [])
+def _check_sgd(params, _, momentum_buffers, __, momentum, weight_decay, grad_scale, nesterov):
+    require_writable("sgd_", params=params, momentum_buffers=momentum_buffers or [])
     if momentum and momentum_buffers is None:
         raise ValueError(f"sgd_: momentum_buffers: expected a list as params for momentum={momentum}, got None")
+    if nesterov and not momentum:
+        raise ValueError("sgd_: nesterov: expected momentum above 0 to look ahead by, got 0")
 
 
 @op(
@@ -100,20 +103,22 @@ def sgd_(
     momentum: Beta = 0.0,
     weight_decay: NotNegative = 0.0,
     grad_scale: Number = 1.0,
+    nesterov: Flag = False,
 ) -> None:
     """A step of gradient descent, with momentum, in place.
 
     g = grad · grad_scale + weight_decay · param;  b ← momentum · b + g;  param ← param − lr · b
+    with nesterov: param ← param − lr · (g + momentum · b)
 
     Args:
         params, grads, momentum_buffers (b): lists of arrays, alike in shape and dtype; b starts as 0. Without
             momentum b is g: the buffers may be None and are left alone.
 
     Raises:
-        ValueError: params or momentum_buffers hold one that is read-only or not C-contiguous.
+        ValueError: a parameter or buffer is read-only or not C-contiguous; nesterov without momentum.
         TypeError: arrays of several dtypes.
 
-    Source: Polyak, Some methods of speeding up the convergence of iteration methods (1964); as in PyTorch.
+    Source: Polyak (1964); Sutskever et al., On the importance of initialization and momentum (2013); as in PyTorch.
 
     >>> p = np.ones(1)
     >>> sgd_([p], [np.ones(1)], None, lr=0.25); p.tolist()
@@ -122,8 +127,54 @@ def sgd_(
     for i, (p, grad) in enumerate(zip(params, grads, strict=True)):
         g = grad * p.dtype.type(grad_scale) + weight_decay * p
         if momentum and momentum_buffers is not None:
-            momentum_buffers[i][...] = g = momentum * momentum_buffers[i] + g
+            momentum_buffers[i][...] = b = momentum * momentum_buffers[i] + g
+            g = g + momentum * b if nesterov else b
         p -= lr * g
+
+
+def _check_lion(params, grads, exp_avgs, *_):
+    require_writable("lion_", params=params, exp_avgs=exp_avgs)
+
+
+@op(
+    "*P, *P, *P ->",
+    no_gradient="an optimiser's step is not part of the loss that it lowers",
+    check=_check_lion,
+)
+def lion_(
+    params: Arrays,
+    grads: Arrays,
+    exp_avgs: Arrays,
+    lr: NotNegative,
+    beta1: Beta = 0.9,
+    beta2: Beta = 0.99,
+    weight_decay: NotNegative = 0.0,
+    grad_scale: Number = 1.0,
+) -> None:
+    """A step of one length in each coordinate, the sign of a momentum, in place.
+
+    g = grad · grad_scale;  param ← param · (1 − lr · weight_decay) − lr · sign(β1 m + (1 − β1) g)
+    m ← β2 m + (1 − β2) g
+
+    Args:
+        params, grads, exp_avgs (m): lists of arrays, alike in shape and dtype; m starts as 0.
+        lr: usually 3 to 10 times smaller than AdamW's, weight_decay as many times larger.
+
+    Raises:
+        ValueError: params or exp_avgs hold one that is read-only or not C-contiguous.
+        TypeError: arrays of several dtypes.
+
+    Source: Chen et al., Symbolic Discovery of Optimization Algorithms (2023), Algorithm 2.
+
+    >>> p, m = np.ones(1), np.zeros(1)
+    >>> lion_([p], [np.array([7.0])], [m], lr=0.25); p.tolist()
+    [0.75]
+    """
+    for p, grad, m in zip(params, grads, exp_avgs, strict=True):
+        g = grad * p.dtype.type(grad_scale)
+        p *= 1 - lr * weight_decay
+        p -= lr * np.sign(beta1 * m + (1 - beta1) * g)
+        m[...] = beta2 * m + (1 - beta2) * g
 
 
 def _check_norm(grads):
@@ -153,7 +204,7 @@ def grad_norm(grads: Arrays) -> Floats:
 @op(
     "*P ->",
     no_gradient="it rescales what gradients have been made of already",
-    check=lambda arrays, factor: _require("scale_", arrays=arrays),
+    check=lambda arrays, factor: require_writable("scale_", arrays=arrays),
 )
 def scale_(arrays: Arrays, factor: Number) -> None:
     """Multiply every array of a list by one number, in place.

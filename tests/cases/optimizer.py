@@ -25,7 +25,15 @@ def _adamw_samples():
 def _sgd_samples():
     yield Sample(*_lists(3), 0.1)
     yield Sample(*_lists(3), 0.1, 0.9, 0.01, 2.0)
+    yield Sample(*_lists(3), 0.03, 0.9, nesterov=True)
     yield Sample(*_lists(2), None, lr=0.1, weight_decay=0.5)
+
+
+def _lion_samples():
+    yield Sample(*_lists(3), 0.1)
+    yield Sample(*_lists(3), lr=0.01, beta1=0.8, beta2=0.0, weight_decay=0.1, grad_scale=0.25)
+    yield Sample([normal(4)], [np.zeros(4)], [np.zeros(4)], 0.1)
+    yield Sample([], [], [], lr=1e-3)
 
 
 def _norm_samples():
@@ -99,9 +107,18 @@ CASES = {
             Bad(ValueError, "that is read-only", [_read_only(normal(3))], [normal(3)], None, 0.1),
             Bad(ValueError, "momentum_buffers: expected a list as params", [normal(3)], [normal(3)], None, 0.1, 0.9),
             Bad(ValueError, "lr: expected a number in [0, inf], got -1", [], [], [], -1),
+            Bad(ValueError, "nesterov: expected momentum above 0", [], [], [], 0.1, nesterov=True),
             Bad(ValueError, "sgd_: grads: expected 1 arrays as in the first list, got 0", [normal(3)], [], None, 0.1),
         ],
         bench=lambda: [Sample(*_lists(3, MODEL), 0.1, 0.9)],
+    ),
+    "lion_": Case(
+        samples=_lion_samples,
+        bad=[
+            Bad(ValueError, "exp_avgs[0]: expected a writable", [normal(3)], [normal(3)], [_read_only(normal(3))], 0.1),
+            Bad(ValueError, "beta1: expected a number in [0, 1), got 1", [], [], [], 0.1, 1.0),
+        ],
+        bench=lambda: [Sample(*_lists(3, MODEL), lr=1e-4)],
     ),
     "grad_norm": Case(
         samples=_norm_samples,
