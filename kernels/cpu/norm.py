@@ -1,6 +1,6 @@
-"""Layer normalisation: a row stays in cache for all passes over it; rows of a task share one partial dweight, dbias.
+"""Normalisation: a row stays in cache for all passes over it; rows of a task share one partial dweight and dbias.
 
-`mean` is rounded to the dtype: under a common offset of 1e4 by a thousandth of the deviations in float32. What is left
+The `mean` of layer_norm is rounded to the dtype: under a common offset of 1e4 by a thousandth of the deviations in float32. What is left
 of it is found as the mean of x − mean, which is exact where it matters, and taken off in an order that the compiler
 must keep.
 Source: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983), the corrected two-pass algorithm.
@@ -48,9 +48,39 @@ def layer_norm_backward(dout, x, weight, bias, mean, rstd):
     )
     if weight is None and bias is None:
         return dx, None, None
-    dweight, dbias = empty(channels, x.dtype), empty(channels, x.dtype)
-    _add_partial_kernel(dweight, dbias, partial)
-    return dx, None if weight is None else dweight, None if bias is None else dbias
+    sums = empty((2, channels), x.dtype)
+    _add_partial_kernel(sums, partial)
+    return dx, None if weight is None else sums[0], None if bias is None else sums[1]
+
+
+def rms_norm(x, weight=None, eps=1e-6, save=False):
+    channels = x.shape[-1]
+    out, rstd = empty(x.shape, x.dtype), empty(x.shape[:-1], x.dtype)
+    weight = np.ones(channels, x.dtype) if weight is None else contiguous(weight)
+    rows = (rstd.size, channels)
+    _rms_norm_kernel(out.reshape(rows), rstd.reshape(-1), contiguous(x).reshape(rows), weight, eps)
+    return (out, rstd) if save else (out, None)
+
+
+def rms_norm_backward(dout, x, weight, rstd):
+    channels = x.shape[-1]
+    dx = empty(x.shape, x.dtype)
+    scale = np.ones(channels, x.dtype) if weight is None else contiguous(weight)
+    rows = (rstd.size, channels)
+    partial = empty((-(-rstd.size // _ROWS), 1, channels), x.dtype)
+    _rms_norm_backward_kernel(
+        dx.reshape(rows),
+        partial,
+        contiguous(dout).reshape(rows),
+        contiguous(x).reshape(rows),
+        scale,
+        contiguous(rstd).reshape(-1),
+    )
+    if weight is None:
+        return dx, None
+    dweight = empty((1, channels), x.dtype)
+    _add_partial_kernel(dweight, partial)
+    return dx, dweight[0]
 
 
 @primitive
@@ -111,18 +141,52 @@ def _layer_norm_backward_kernel(dx, partial, dout, x, weight, mean, rstd):
                 dbias[j] += dout[i, j]
 
 
-@kernel("T[1] T[1] <- T[3]")
-def _add_partial_kernel(dweight, dbias, partial):
-    tasks, _, channels = partial.shape
+@kernel("T[2] T[1] <- T[2] T[1] f8")
+def _rms_norm_kernel(out, rstd, x, weight, eps):
+    rows, channels = x.shape
+    number = x.dtype.type
+    for i in prange(rows):
+        square = number(0)
+        for j in range(channels):
+            square += x[i, j] * x[i, j]
+        scale = number(1 / math.sqrt(square / number(channels) + eps))
+        for j in range(channels):
+            out[i, j] = x[i, j] * scale * weight[j]
+        rstd[i] = scale
+
+
+@kernel("T[2] T[3] <- T[2] T[2] T[1] T[1]")
+def _rms_norm_backward_kernel(dx, partial, dout, x, weight, rstd):
+    """dx, and each task's sums over its rows of dout · x̂."""
+    rows, channels = x.shape
+    number = x.dtype.type
+    for task in prange(partial.shape[0]):
+        dweight = partial[task, 0]
+        for j in range(channels):
+            dweight[j] = number(0)
+        for i in range(task * _ROWS, min(rows, (task + 1) * _ROWS)):
+            scale = rstd[i]
+            dot = number(0)
+            for j in range(channels):
+                dot += dout[i, j] * weight[j] * x[i, j]
+            dot *= scale * scale / number(channels)
+            for j in range(channels):
+                dx[i, j] = (dout[i, j] * weight[j] - x[i, j] * dot) * scale
+                dweight[j] += dout[i, j] * x[i, j] * scale
+
+
+@kernel("T[2] <- T[3]")
+def _add_partial_kernel(sums, partial):
+    tasks, parts, channels = partial.shape
     for block in prange((channels + _COLUMNS - 1) // _COLUMNS):
         start = block * _COLUMNS
         width = min(_COLUMNS, channels - start)
-        total = np.zeros((2, _COLUMNS))
+        total = np.zeros((parts, _COLUMNS))
         for task in range(tasks):
-            for k in range(2):
+            for k in range(parts):
                 row = partial[task, k, start : start + width]
                 for j in range(width):
                     total[k, j] += row[j]
-        for j in range(width):
-            dweight[start + j] = total[0, j]
-            dbias[start + j] = total[1, j]
+        for k in range(parts):
+            for j in range(width):
+                sums[k, start + j] = total[k, j]
