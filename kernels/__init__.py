@@ -52,6 +52,7 @@ from .ops.matmul import linear, linear_backward, matmul, matmul_backward
 from .ops.norm import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
+from .ops.rotary import rotary, rotary_backward
 from .ops.sampling import sample
 from .ops.softmax import softmax, softmax_backward
 from .signature import ONE

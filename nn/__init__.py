@@ -10,6 +10,7 @@ from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, clip_grad_norm, decay_groups
+from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .tape import no_grad
 from .tensor import Tensor, apply
@@ -29,8 +30,11 @@ __all__ = [
     "KVCache",
     "LayerNorm",
     "Linear",
+    "LinearScaling",
+    "Llama3Scaling",
     "Module",
     "Parameter",
+    "Rotary",
     "Tensor",
     "TrainConfig",
     "Trainer",
@@ -44,6 +48,7 @@ __all__ = [
     "models",
     "no_grad",
     "random",
+    "rotary_tables",
     "schedule",
     "stream_tokens",
 ]

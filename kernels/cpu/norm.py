@@ -1,8 +1,8 @@
 """Normalisation: a row stays in cache for all passes over it; rows of a task share one partial dweight and dbias.
 
-The `mean` of layer_norm is rounded to the dtype: under a common offset of 1e4 by a thousandth of the deviations in float32. What is left
-of it is found as the mean of x − mean, which is exact where it matters, and taken off in an order that the compiler
-must keep.
+The `mean` of layer_norm is rounded to the dtype: under a common offset of 1e4 by a thousandth of the deviations in
+float32. What is left of it is found as the mean of x − mean, which is exact where it matters, and taken off in an
+order that the compiler must keep.
 Source: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983), the corrected two-pass algorithm.
 """
 
