@@ -54,7 +54,7 @@ from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
 from .ops.rotary import rotary, rotary_backward
 from .ops.sampling import sample
-from .ops.softmax import softmax, softmax_backward
+from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .signature import ONE
 
 dispatch.seal()
