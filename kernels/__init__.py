@@ -49,7 +49,16 @@ from .ops.indexing import (
 )
 from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
-from .ops.norm import layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
+from .ops.norm import (
+    add_layer_norm,
+    add_layer_norm_backward,
+    add_rms_norm,
+    add_rms_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
+)
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
 from .ops.rotary import rotary, rotary_backward

@@ -34,6 +34,13 @@ def _rms_norm():
     yield Sample(np.zeros((40, 8)), normal(8, seed=1))  # curved too much there for differences
 
 
+def _with_residual(samples):
+    for sample in samples:
+        x, *rest = sample.args
+        residual = np.round(normal(*x.shape, seed=3) * 1024) / 1024  # float32 holds its sum with what is near 1e4
+        yield Sample(x, residual, *rest, **sample.kwargs)
+
+
 CASES = {
     "layer_norm": Case(
         samples=_layer_norm,
@@ -67,5 +74,39 @@ CASES = {
         ],
         bench=lambda: [Sample(normal(4096, c), normal(c, seed=1)) for c in (384, 768)],
         torch=lambda torch, x, weight=None, eps=1e-6: torch.nn.functional.rms_norm(x, x.shape[-1:], weight, eps),
+    ),
+    "add_layer_norm": Case(
+        samples=lambda: _with_residual(_layer_norm()),
+        bad=[
+            Bad(
+                ValueError,
+                "add_layer_norm: residual: expected float32 or float64 of shape (2 C=3), got float64 (3,)",
+                normal(2, 3),
+                normal(3),
+            ),
+            Bad(ValueError, "add_layer_norm: eps: expected a number in [0, inf], got -1", *normal(2, 2, 3), eps=-1),
+        ],
+        bench=lambda: _with_residual([Sample(normal(4096, 768), normal(768, seed=1), normal(768, seed=2))]),
+        torch=lambda torch, x, residual, weight, bias: (
+            torch.nn.functional.layer_norm(total := x + residual, x.shape[-1:], weight, bias, 1e-5),
+            total,
+        ),
+    ),
+    "add_rms_norm": Case(
+        samples=lambda: _with_residual(_rms_norm()),
+        bad=[
+            Bad(
+                ValueError,
+                "add_rms_norm: residual: expected float32 or float64 of shape (2 C=3), got float64 (2, 4)",
+                normal(2, 3),
+                normal(2, 4),
+            ),
+            Bad(ValueError, "add_rms_norm: eps: expected a number in [0, inf], got -1", *normal(2, 2, 3), eps=-1),
+        ],
+        bench=lambda: _with_residual([Sample(normal(4096, 768), normal(768, seed=1))]),
+        torch=lambda torch, x, residual, weight: (
+            torch.nn.functional.rms_norm(total := x + residual, x.shape[-1:], weight, 1e-6),
+            total,
+        ),
     ),
 }
