@@ -4,6 +4,7 @@ from .. import __version__ as _  # fails in a bare `import kernels`, which other
 from . import device, dispatch
 from .dispatch import Op, registry
 from .ops.attention import attention, attention_backward
+from .ops.convolution import causal_conv1d, causal_conv1d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
 from .ops.elementwise import (

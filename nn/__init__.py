@@ -6,7 +6,7 @@ from .callback import Callback
 from .config import TrainConfig
 from .evaluate import evaluate
 from .generate import generate, stream_tokens
-from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
+from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, clip_grad_norm, decay_groups
@@ -23,6 +23,7 @@ __all__ = [
     "SGD",
     "AdamW",
     "Callback",
+    "CausalConv1d",
     "CausalSelfAttention",
     "Dropout",
     "Embedding",
@@ -34,6 +35,7 @@ __all__ = [
     "Llama3Scaling",
     "Module",
     "Parameter",
+    "RMSNorm",
     "Rotary",
     "Tensor",
     "TrainConfig",
