@@ -45,7 +45,7 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
         return zeros(q.shape, q.dtype), zeros(k.shape, q.dtype), zeros(v.shape, q.dtype)
     batch, queries, heads, width = q.shape
     keys, group = k.shape[1], heads // k.shape[2]
-    dq, dk, dv = empty(q.shape, q.dtype), *(empty((batch, keys, heads, width), q.dtype) for _ in "kv")
+    dq, dk, dv = (empty((batch, time, heads, width), q.dtype) for time in (queries, keys, keys))
     _, backward = _kernels(simd.width())
     rows, across = _tile(q)
     scale = factor(q, scale)
@@ -62,9 +62,9 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     )
     sums = empty(batch * heads * _up(queries, across) * _up(width, rows), q.dtype)
     backward(dq, dk, dv, sums, *panels, dout, out, contiguous(lse), scale, group, across, causal)
-    if group == 1:
-        return dq, dk, dv
-    return dq, *(sum_over(dx.reshape(*k.shape[:3], group, width), 3, False) for dx in (dk, dv))
+    if group > 1:
+        dk, dv = (sum_over(dx.reshape(*k.shape[:3], group, width), 3, False) for dx in (dk, dv))
+    return dq, dk, dv
 
 
 def _tile(x):
