@@ -61,8 +61,9 @@ def _torch(label, function, sample, backward) -> dict[str, list[float]]:
         listed = [x for a in args for x in (a if isinstance(a, list) else [a])]
         inputs = [a for a in listed if isinstance(a, torch.Tensor) and a.requires_grad]
         out = function(torch, *args, **kwargs)
-        ones = torch.ones_like(out)
-        rows[f"{label} backward"] = measure(lambda: torch.autograd.grad(out, inputs, ones, retain_graph=True))
+        outputs = out if isinstance(out, tuple) else (out,)
+        ones = [torch.ones_like(y) for y in outputs]
+        rows[f"{label} backward"] = measure(lambda: torch.autograd.grad(outputs, inputs, ones, retain_graph=True))
     return rows
 
 

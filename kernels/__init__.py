@@ -4,6 +4,7 @@ from .. import __version__ as _  # fails in a bare `import kernels`, which other
 from . import device, dispatch
 from .dispatch import Op, registry
 from .ops.attention import attention, attention_backward
+from .ops.convolution import causal_conv1d, causal_conv1d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
 from .ops.elementwise import (
@@ -55,6 +56,21 @@ from .ops.optimizer import adamw_, grad_norm, lion_, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
 from .ops.sampling import penalize_repetition, sample
 from .ops.softmax import softmax, softmax_backward
+from .ops.norm import (
+    add_layer_norm,
+    add_layer_norm_backward,
+    add_rms_norm,
+    add_rms_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
+)
+from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
+from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
+from .ops.rotary import rotary, rotary_backward
+from .ops.sampling import sample
+from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .signature import ONE
 
 dispatch.seal()

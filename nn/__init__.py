@@ -7,11 +7,13 @@ from .config import TrainConfig
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
-from .layers import MLP, Dropout, Embedding, LayerNorm, Linear
+from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .recompute import recompute
+from .optim import SGD, AdamW, clip_grad_norm, decay_groups
+from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .tape import no_grad
 from .tensor import Tensor, apply
@@ -24,6 +26,7 @@ __all__ = [
     "SGD",
     "AdamW",
     "Callback",
+    "CausalConv1d",
     "CausalSelfAttention",
     "Dropout",
     "Embedding",
@@ -32,9 +35,13 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "Lion",
+    "LinearScaling",
+    "Llama3Scaling",
     "Module",
     "Muon",
     "Parameter",
+    "RMSNorm",
+    "Rotary",
     "Tensor",
     "TrainConfig",
     "Trainer",
@@ -50,6 +57,7 @@ __all__ = [
     "no_grad",
     "random",
     "recompute",
+    "rotary_tables",
     "schedule",
     "stream_tokens",
 ]

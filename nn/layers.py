@@ -8,7 +8,7 @@ from . import random
 from .module import Module, Parameter
 from .tensor import Tensor
 
-__all__ = ["MLP", "Dropout", "Embedding", "LayerNorm", "Linear"]
+__all__ = ["MLP", "CausalConv1d", "Dropout", "Embedding", "LayerNorm", "Linear", "RMSNorm"]
 
 
 class Linear(Module):
@@ -53,9 +53,7 @@ class LayerNorm(Module):
     """Zero mean and unit variance over the last axis, then weight and bias: (S..., width) -> (S..., width)."""
 
     def __init__(self, width: int, bias: bool = True, eps: float = 1e-5):
-        weight = device.empty((width,), np.float32)
-        weight.fill(1)
-        self.weight = Parameter(weight)
+        self.weight = _ones(width)
         self.bias = Parameter(device.zeros((width,), np.float32)) if bias else None
         self.eps = eps
 
@@ -64,6 +62,49 @@ class LayerNorm(Module):
 
     def describe(self) -> str:
         return f"{self.weight.size}{', bias=False' if self.bias is None else ''}"
+
+
+class RMSNorm(Module):
+    """A root mean square of 1 over the last axis, then weight: (S..., width) -> (S..., width)."""
+
+    def __init__(self, width: int, eps: float = 1e-6):
+        self.weight = _ones(width)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.weight, self.eps)
+
+    def describe(self) -> str:
+        return f"{self.weight.size}"
+
+
+class CausalConv1d(Module):
+    """Each output sees the last `taps` positions of its group's inputs: (B, T, inputs) -> (B, T, outputs).
+
+    Args:
+        inputs, outputs: sizes of the last axis.
+        taps: positions, the present one included.
+        groups: into how many both are divided; `inputs` of them keep the channels apart.
+    """
+
+    def __init__(self, inputs: int, outputs: int, taps: int, groups: int = 1, bias: bool = True):
+        if min(inputs, outputs, taps, groups) < 1 or inputs % groups or outputs % groups:
+            raise ValueError(
+                f"CausalConv1d: expected groups that divide inputs and outputs, and at least 1 of all, got "
+                f"inputs={inputs}, outputs={outputs}, taps={taps}, groups={groups}"
+            )
+        fan_in = inputs // groups * taps
+        self.weight = Parameter(random.normal((outputs, inputs // groups, taps), fan_in**-0.5))
+        self.bias = Parameter(device.zeros((outputs,), np.float32)) if bias else None
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.causal_conv1d(x, self.weight, self.bias)
+
+    def describe(self) -> str:
+        outputs, each, taps = self.weight.shape
+        bias = ", bias=False" if self.bias is None else ""
+        return f"{each * self.groups}, {outputs}, taps={taps}, groups={self.groups}{bias}"
 
 
 class Dropout(Module):
@@ -104,3 +145,9 @@ class MLP(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dropout(self.proj(self.fc(x)))
+
+
+def _ones(width: int) -> Parameter:
+    weight = device.empty((width,), np.float32)
+    weight.fill(1)
+    return Parameter(weight)

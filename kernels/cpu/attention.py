@@ -2,8 +2,9 @@
 softmax runs over rows of a tile (all lanes at work, no horizontal sums) and the result is at once the right-hand
 panel of the next product.
 
-Queries, keys and values are packed once. Forward: a task is one panel of queries of one head. Backward: a task is a
-head, which walks blocks of keys and, within, panels of queries, so that all sums have a fixed order.
+Queries, keys and values are packed once; the heads of a group read the same panels of keys and values. Forward: a task
+is one panel of queries of one head. Backward: a task is a head of the queries, which walks blocks of keys and, within,
+panels of queries, so that all sums have a fixed order; gradients of keys and values are then summed over each group.
 """
 
 import math
@@ -18,6 +19,7 @@ from . import simd
 from .kernel import kernel, subroutine
 from .maths import exp
 from .matmul import pack, pack_panel
+from .reduce import sum as sum_over
 
 KEYS = 4  # panels of keys in a block
 
@@ -31,16 +33,19 @@ def attention(q, k, v, causal=True, scale=None, save=False):
     elif out.size:
         forward, _ = _kernels(simd.width())
         rows, across = _tile(q)
+        group = heads // k.shape[2]
         q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
         panels = pack(q, across, factor(q, scale)), pack(k, rows), pack(v.swapaxes(2, 3), rows)
-        forward(out, lse, *panels, keys, across, causal)
+        forward(out, lse, *panels, keys, group, across, causal)
     return out, lse if save else None
 
 
 def attention_backward(dout, q, k, v, out, lse, causal, scale):
     if not q.size or not k.size:
         return zeros(q.shape, q.dtype), zeros(k.shape, q.dtype), zeros(v.shape, q.dtype)
-    dq, dk, dv = empty(q.shape, q.dtype), empty(k.shape, q.dtype), empty(v.shape, q.dtype)
+    batch, queries, heads, width = q.shape
+    keys, group = k.shape[1], heads // k.shape[2]
+    dq, dk, dv = (empty((batch, time, heads, width), q.dtype) for time in (queries, keys, keys))
     _, backward = _kernels(simd.width())
     rows, across = _tile(q)
     scale = factor(q, scale)
@@ -55,9 +60,10 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
         pack(across_width[1], across, scale),
         pack(across_width[0], across),
     )
-    batch, queries, heads, width = q.shape
     sums = empty(batch * heads * _up(queries, across) * _up(width, rows), q.dtype)
-    backward(dq, dk, dv, sums, *panels, dout, out, contiguous(lse), scale, across, causal)
+    backward(dq, dk, dv, sums, *panels, dout, out, contiguous(lse), scale, group, across, causal)
+    if group > 1:
+        dk, dv = (sum_over(dx.reshape(*k.shape[:3], group, width), 3, False) for dx in (dk, dv))
     return dq, dk, dv
 
 
@@ -161,14 +167,15 @@ def _kernels(width):
             if lse.size:
                 lse[b, h, q0 + c] = top[c] + math.log(total[c])
 
-    @kernel("T[4] T[3] <- T[1] T[1] T[1] i8 i8 b1", name=f"attention_{width}")
-    def forward(out, lse, q_panels, k_panels, v_panels, keys, across, causal):
+    @kernel("T[4] T[3] <- T[1] T[1] T[1] i8 i8 i8 b1", name=f"attention_{width}")
+    def forward(out, lse, q_panels, k_panels, v_panels, keys, group, across, causal):
         batch, queries, heads, width = out.shape
         high, tall, wide = -(-queries // across), -(-keys // height), -(-width // height)
         for task in prange(batch * heads * high):
             head, panel = task // high, task % high
             i = head // heads, head % heads, panel * across
-            starts = task * across * width, head * tall * height * width, head * wide * height * keys
+            shared = head // group
+            starts = task * across * width, shared * tall * height * width, shared * wide * height * keys
             panels = q_panels, k_panels, v_panels
             attend(out, lse, panels, starts, i, (queries, keys, width), across, causal)
 
@@ -227,17 +234,18 @@ def _kernels(width):
             for d in range(width):
                 dq[b, t, h, d] = scale * sums[at + d * across]
 
-    signature = "T[4] T[4] T[4] T[1] <- T[1] T[1] T[1] T[1] T[1] T[1] T[1] T[4s] T[4s] T[3] T i8 b1"
+    signature = "T[4] T[4] T[4] T[1] <- T[1] T[1] T[1] T[1] T[1] T[1] T[1] T[4s] T[4s] T[3] T i8 i8 b1"
 
     @kernel(signature, name=f"attention_backward_{width}")
     def backward(dq, dk, dv, sums, k_rows, v_rows, k_columns, q_columns, do_columns, q_rows, do_rows, dout, out, lse,
-                 scale, across, causal):  # fmt: skip
+                 scale, group, across, causal):  # fmt: skip
         batch, queries, heads, width = dq.shape
         keys = dk.shape[1]
         high, tall = -(-queries // across), -(-keys // height)
         wide, broad = -(-width // height), -(-width // across)
         for task in prange(batch * heads):
             b, h = task // heads, task % heads
+            shared = task // group
             own_lse = np.full(high * across, np.inf, dq.dtype)
             delta = np.zeros(high * across, dq.dtype)
             for t in range(queries):
@@ -246,8 +254,8 @@ def _kernels(width):
                     delta[t] += dout[b, t, h, d] * out[b, t, h, d]
             panels = k_rows, v_rows, k_columns, q_columns, do_columns, q_rows, do_rows
             starts = (
-                task * tall * height * width,
-                task * wide * height * keys,
+                shared * tall * height * width,
+                shared * wide * height * keys,
                 task * high * across * width,
                 task * broad * across * queries,
                 task * high * across * wide * height,
