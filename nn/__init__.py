@@ -12,7 +12,6 @@ from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .recompute import recompute
-from .optim import SGD, AdamW, clip_grad_norm, decay_groups
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .tape import no_grad
@@ -34,8 +33,8 @@ __all__ = [
     "KVCache",
     "LayerNorm",
     "Linear",
-    "Lion",
     "LinearScaling",
+    "Lion",
     "Llama3Scaling",
     "Module",
     "Muon",
