@@ -33,6 +33,7 @@ from .ops.elementwise import (
     tanh_backward,
 )
 from .ops.embedding import embedding, embedding_backward
+from .ops.extremum import argmax, argmin, max, max_backward, min, min_backward
 from .ops.indexing import (
     cat,
     cat_backward,
@@ -51,9 +52,11 @@ from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
 from .ops.norm import layer_norm, layer_norm_backward
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
-from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
+from .ops.reduce import all, any, mean, mean_backward, prod, prod_backward, sum, sum_backward
 from .ops.sampling import sample
+from .ops.scan import cumsum, cumsum_backward
 from .ops.softmax import softmax, softmax_backward
+from .ops.statistics import logsumexp, logsumexp_backward, std, std_backward, var, var_backward
 from .signature import ONE
 
 dispatch.seal()
