@@ -10,7 +10,7 @@ from .fold import CUT, as_rows, axes_of, fold, from_rows, kept, plan, reduce, sp
 from .kernel import kernel, subroutine
 from .simd import row_max, row_min
 
-_SEARCHED = 256  # elements at a time, compared in vectors, until one of them is the extremum
+_SEARCHED = 1024  # elements at a time
 
 
 def max(x, dim, keepdim):
@@ -32,7 +32,7 @@ def max_backward(dout, x, out, dim, keepdim):
     outer, count, inner = rows.shape
     if x.size:
         dout, out = contiguous(dout).reshape(outer, inner), contiguous(out).reshape(outer, inner)
-        _backward_kernel(dx.reshape(-1), dout, rows.reshape(-1), out, *plan(outer, count, inner, count))
+        _backward_kernel(dx.reshape(-1), dout, rows.reshape(-1), out, *plan(outer, count, inner, whole=True))
     return from_rows(dx, x.shape, order)
 
 
@@ -55,7 +55,7 @@ def _position(numpys, run, x, dim, keepdim):
     outer, count, inner = rows.shape
     out = empty((outer, inner), np.int64)
     if x.size:
-        _first_kernel(out, rows.reshape(-1), reduce(run, rows), *plan(outer, count, inner, count))
+        _first_kernel(out, rows.reshape(-1), reduce(run, rows), *plan(outer, count, inner, whole=True))
     return out.reshape(kept(x.shape, axes, keepdim))
 
 
@@ -89,13 +89,12 @@ def smaller(a, b):
 def _first_along(x, begin, end, extremum):
     for start in range(begin, end, _SEARCHED):
         row = x[start : start + _SEARCHED if start + _SEARCHED < end else end]
-        hits = 0
+        first = _SEARCHED
         for k in range(row.size):
-            hits += (row[k] == extremum) | (row[k] != row[k])
-        if hits > 0:
-            for k in range(row.size):
-                if (row[k] == extremum) | (row[k] != row[k]):
-                    return start + k - begin
+            here = k if (row[k] == extremum) | (row[k] != row[k]) else _SEARCHED
+            first = here if here < first else first
+        if first < _SEARCHED:
+            return start + first - begin
     return 0
 
 

@@ -19,6 +19,7 @@ from .kernel import Kernel, kernel, primitive
 _ALONG = 16384  # rows of a block when inner is 1
 _ACROSS = 256  # and otherwise
 _COLUMNS = 1024  # at most in a task, so that accumulators stay in the first cache
+_FEWER = 128  # where blocks are whole, so that there are tasks enough
 _TASK = 32768  # elements
 
 CUT = "i8[2] i8 i8 i8 i8"
@@ -60,15 +61,15 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...], order: list[int] | None)
 
 
 @lru_cache(4096)
-def plan(outer: int, rows: int, inner: int, most: int = 0) -> tuple[np.ndarray, int, int, int, int]:
+def plan(outer: int, rows: int, inner: int, whole: bool = False) -> tuple[np.ndarray, int, int, int, int]:
     """How a traversal is cut: the last arguments of every kernel here.
 
-    (first outer index, block, first column) of each task; rows; most rows of a block, `most` if that is given; outer
-    indices of a task; columns of a task.
+    (first outer index, block, first column) of each task; rows; most rows of a block, all of them if it is to be
+    `whole`; outer indices of a task; columns of a task.
     """
-    most = most or (_ALONG if inner == 1 else _ACROSS)
+    most = rows if whole else _ALONG if inner == 1 else _ACROSS
     blocks = -(-rows // most)
-    columns = min(inner, _COLUMNS)
+    columns = min(inner, _FEWER if whole else _COLUMNS)
     group = -(-_TASK // (min(rows, most) * columns))
     starts = np.meshgrid(np.arange(0, outer, group), np.arange(blocks), np.arange(0, inner, columns), indexing="ij")
     return np.stack([s.ravel() for s in starts], 1).astype(np.int64), rows, most, group, columns

@@ -1,6 +1,6 @@
 """Sums, means and products, on the traversal of fold.py; NumPy reduces booleans as fast as memory gives them."""
 
-from math import nan, prod as size_of
+import math
 
 import numpy as np
 
@@ -59,8 +59,8 @@ def sum_to(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _share(shape: tuple[int, ...], axes: tuple[int, ...]) -> float:
-    count = size_of(shape[a] for a in axes)
-    return 1 / count if count else nan
+    count = math.prod(shape[a] for a in axes)
+    return 1 / count if count else math.nan
 
 
 @subroutine

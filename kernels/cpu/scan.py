@@ -1,11 +1,11 @@
-"""Cumulative sums: a task is some rows, or some columns, of (outer, rows, inner), each summed from its first element."""
+"""Cumulative sums of (outer, rows, inner) over the rows: a task is some outer indices, or some columns."""
 
 import numpy as np
 from numba import prange
 
 from ..device import empty
 from .fold import CUT, as_rows, plan, span
-from .kernel import kernel
+from .kernel import kernel, subroutine
 
 
 def cumsum(x, dim):
@@ -21,8 +21,33 @@ def _scan(x, dim, direction):
     if x.size:
         rows = as_rows(x, (dim % x.ndim,))[0]
         outer, count, inner = rows.shape
-        _cumsum_kernel(out.reshape(-1), rows.reshape(-1), outer, inner, direction, *plan(outer, count, inner, count))
+        _cumsum_kernel(
+            out.reshape(-1), rows.reshape(-1), outer, inner, direction, *plan(outer, count, inner, whole=True)
+        )
     return out
+
+
+@subroutine
+def _along(out, x, at, rows, direction):
+    """By fours, of which only the total waits for the one before."""
+    total, r = 0.0, 0
+    while r + 4 <= rows:
+        a = np.float64(x[at])
+        b = a + x[at + direction]
+        c = b + x[at + 2 * direction]
+        d = c + x[at + 3 * direction]
+        out[at] = total + a
+        out[at + direction] = total + b
+        out[at + 2 * direction] = total + c
+        total += d
+        out[at + 3 * direction] = total
+        at += 4 * direction
+        r += 4
+    while r < rows:
+        total += x[at]
+        out[at] = total
+        at += direction
+        r += 1
 
 
 @kernel(f"T[1] <- T[1] i8 i8 i8 {CUT}")
@@ -35,11 +60,7 @@ def _cumsum_kernel(out, x, outer, inner, direction, tasks, rows, most, group, co
             begin, _, width = span(o, 0, first, inner, rows, most, columns)
             at = begin if direction > 0 else begin + (rows - 1) * inner
             if inner == 1:
-                one = 0.0
-                for _ in range(rows):
-                    one += x[at]
-                    out[at] = one
-                    at += direction
+                _along(out, x, at, rows, direction)
                 continue
             total[:] = 0.0
             for _ in range(rows):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Bools, Floats
+from ..signature import Bools, Doubles, Floats
 
 Dim: TypeAlias = int | tuple[int, ...] | None
 
@@ -83,7 +83,7 @@ def mean_backward(dout: Floats, x_shape: tuple[int, ...], dim: Dim, keepdim: boo
 
 
 @op("S... -> R...", backward="prod_backward", saves="product zeros", check=check_dim("prod"))
-def prod(x: Floats, dim: Dim = None, keepdim: bool = False, save: bool = False) -> Floats:
+def prod(x: Floats, dim: Dim = None, keepdim: bool = False, save: bool = False) -> tuple[Floats, Doubles, Doubles]:
     """The product over some axes, or over all; 1 over none.
 
     dx = dout · (the product of the others), which is 0 where another element is 0
@@ -107,7 +107,7 @@ def prod(x: Floats, dim: Dim = None, keepdim: bool = False, save: bool = False) 
 
 
 @op("R..., S..., R..., R... -> S...", backward_of="prod", outputs="dx")
-def prod_backward(dout: Floats, x: Floats, product: Floats, zeros: Floats, dim: Dim, keepdim: bool) -> Floats:
+def prod_backward(dout: Floats, x: Floats, product: Doubles, zeros: Doubles, dim: Dim, keepdim: bool) -> Floats:
     """The gradient of `prod`: dout · product / x, or where there are zeros dout · product at the only one, else 0."""
     shape = kept(x.shape, dim)
     product, zeros = (dout * product).reshape(shape), zeros.reshape(shape)

@@ -49,8 +49,12 @@ def _position(torch):
 NOTHING = Bad(ValueError, "x: expected at least one element", np.ones((0, 3)), 0)
 
 CASES = {
-    "max": case(lambda torch, x, dim=None, keepdim=False: torch.amax(x, () if dim is None else dim, keepdim), _values, NOTHING),
-    "min": case(lambda torch, x, dim=None, keepdim=False: torch.amin(x, () if dim is None else dim, keepdim), _values, NOTHING),
+    "max": case(
+        lambda torch, x, dim=None, keepdim=False: torch.amax(x, () if dim is None else dim, keepdim), _values, NOTHING
+    ),
+    "min": case(
+        lambda torch, x, dim=None, keepdim=False: torch.amin(x, () if dim is None else dim, keepdim), _values, NOTHING
+    ),
     "argmax": _position(lambda torch, x, dim=None, keepdim=False: torch.argmax(x, dim, keepdim)),
     "argmin": _position(lambda torch, x, dim=None, keepdim=False: torch.argmin(x, dim, keepdim)),
 }
