@@ -19,6 +19,30 @@ from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backwar
 from .ops.rotary import rotary, rotary_backward
 from .ops.sampling import penalize_repetition, sample
 from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .ops.extremum import argmax, argmin, max, max_backward, min, min_backward
+from .ops.indexing import (
+    cat,
+    cat_backward,
+    expand,
+    expand_backward,
+    permute,
+    permute_backward,
+    reshape,
+    reshape_backward,
+    slice,
+    slice_backward,
+    unbind,
+    unbind_backward,
+)
+from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
+from .ops.matmul import linear, linear_backward, matmul, matmul_backward
+from .ops.norm import layer_norm, layer_norm_backward
+from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
+from .ops.reduce import all, any, mean, mean_backward, prod, prod_backward, sum, sum_backward
+from .ops.sampling import sample
+from .ops.scan import cumsum, cumsum_backward
+from .ops.softmax import softmax, softmax_backward
+from .ops.statistics import logsumexp, logsumexp_backward, std, std_backward, var, var_backward
 from .signature import ONE
 
 dispatch.seal()

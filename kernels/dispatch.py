@@ -203,8 +203,9 @@ class Op:
             if x.dtype.kind == "f":
                 if x.dtype not in FLOATS:
                     self._fail(array, sizes, x)
-                mixed = mixed or (dtype is not None and x.dtype != dtype)
-                dtype = x.dtype
+                if array.kind != "float64":
+                    mixed = mixed or (dtype is not None and x.dtype != dtype)
+                    dtype = x.dtype
             known = len(sizes)
             if not match(array.term, x.shape, sizes):
                 self._fail(array, dict([*sizes.items()][:known]), x)
@@ -244,8 +245,8 @@ class Op:
             raise TypeError(f"{self.name}: {name}: {error}") from None
 
     def _promote(self, args: list[Any]) -> None:
-        arrays = [i for i, a in enumerate(self.arrays) if isinstance(args[i], np.ndarray) and not a.is_list]
-        floats = [i for i in arrays if args[i].dtype.kind == "f"]
+        one = [i for i, a in enumerate(self.arrays) if not a.is_list and a.kind != "float64"]
+        floats = [i for i in one if isinstance(args[i], np.ndarray) and args[i].dtype.kind == "f"]
         dtype = np.result_type(*(args[i].dtype for i in floats))
         for i in floats:
             args[i] = args[i].astype(dtype, copy=False)

@@ -12,6 +12,7 @@ Ints: TypeAlias = Annotated[np.ndarray, "integer"]
 Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
 Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
 Constants: TypeAlias = Annotated[np.ndarray, "constant"]  # floats of which the op gives no gradient
+Doubles: TypeAlias = Annotated[np.ndarray, "float64"]  # whatever the dtype of the others: saved for a backward op
 Targets: TypeAlias = Annotated[np.ndarray, "float or integer"]  # ids, or floats of which the op gives no gradient
 
 KINDS = {
@@ -20,6 +21,7 @@ KINDS = {
     "boolean": ("b",),
     "any": ("f", "i", "u", "b"),
     "constant": ("f",),
+    "float64": ("f",),
     "float or integer": ("f", "i", "u"),
 }
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))

@@ -226,7 +226,10 @@ class Tensor:
     __getitem__ = _method("slice")
     exp, log, sqrt = _method("exp"), _method("log"), _method("sqrt")
     tanh, sigmoid, relu, gelu = _method("tanh"), _method("sigmoid"), _method("relu"), _method("gelu")
-    sum, mean, max = _method("sum"), _method("mean"), _method("max")
+    sum, mean, prod, cumsum = _method("sum"), _method("mean"), _method("prod"), _method("cumsum")
+    var, std, logsumexp = _method("var"), _method("std"), _method("logsumexp")
+    max, min, argmax, argmin = _method("max"), _method("min"), _method("argmax"), _method("argmin")
+    any, all = _method("any"), _method("all")
     softmax, matmul, unbind = _method("softmax"), _method("matmul"), _method("unbind")
 
     def reshape(self, *shape: Any) -> "Tensor":

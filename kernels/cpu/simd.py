@@ -94,11 +94,10 @@ def array_at(typing_context, address, start, size, like):
     return array_type(types.uint64, types.int64, types.int64, like), codegen
 
 
-@intrinsic
-def row_max(typing_context, x, start, size):
-    """The largest of x.flat[start : start + size], -inf for none; NaN is passed over.
+def _row_extremum(name: str, sign: str, neutral: float) -> Any:
+    """The intrinsic f(x, start, size): the extremum of x.flat[start : start + size]; NaN is passed over.
 
-    Four vectors of maxima at a time: written as a plain loop it is not vectorised, because NaN has no order.
+    Four vectors of extrema at a time: written as a plain loop it is not vectorised, because NaN has no order.
     """
     lanes, unroll = 16, 4
 
@@ -106,29 +105,37 @@ def row_max(typing_context, x, start, size):
         scalar = _llvm_type(sig.args[0].dtype)
         vector = ir.VectorType(scalar, lanes)
         first = _pointer(ctx, b, sig.args[0], args[0], args[1])
-        lowest = ir.Constant(scalar, float("-inf"))
-        best = [cgutils.alloca_once_value(b, ir.Constant(vector, [lowest] * lanes)) for _ in range(unroll)]
-        result = cgutils.alloca_once_value(b, lowest)
+        start = ir.Constant(scalar, neutral)
+        best = [cgutils.alloca_once_value(b, ir.Constant(vector, [start] * lanes)) for _ in range(unroll)]
+        result = cgutils.alloca_once_value(b, start)
 
-        def keep_larger(cell, value):
+        def keep_better(cell, value):
             old = b.load(cell)
-            b.store(b.select(b.fcmp_ordered(">", value, old), value, old), cell)
+            b.store(b.select(b.fcmp_ordered(sign, value, old), value, old), cell)
 
         step = ir.Constant(I64, lanes * unroll)
         whole = b.mul(b.sdiv(args[2], step), step)
         with cgutils.for_range_slice(b, ir.Constant(I64, 0), whole, step, I64) as (i, _):
             for j, cell in enumerate(best):
-                keep_larger(cell, _load(b, b.gep(first, [b.add(i, ir.Constant(I64, j * lanes))]), vector))
+                keep_better(cell, _load(b, b.gep(first, [b.add(i, ir.Constant(I64, j * lanes))]), vector))
         for cell in best[1:]:
-            keep_larger(best[0], b.load(cell))
+            keep_better(best[0], b.load(cell))
         packed = b.load(best[0])
         for lane in range(lanes):
-            keep_larger(result, b.extract_element(packed, ir.Constant(I32, lane)))
+            keep_better(result, b.extract_element(packed, ir.Constant(I32, lane)))
         with cgutils.for_range_slice(b, whole, args[2], ir.Constant(I64, 1), I64) as (i, _):
-            keep_larger(result, _load(b, b.gep(first, [i]), scalar))
+            keep_better(result, _load(b, b.gep(first, [i]), scalar))
         return b.load(result)
 
-    return x.dtype(x, types.int64, types.int64), codegen
+    def extremum(typing_context, x, start, size):
+        return x.dtype(x, types.int64, types.int64), codegen
+
+    extremum.__name__ = name
+    return intrinsic(extremum)
+
+
+row_max = _row_extremum("row_max", ">", float("-inf"))  # -inf for none
+row_min = _row_extremum("row_min", "<", float("inf"))
 
 
 class Tile(NamedTuple):

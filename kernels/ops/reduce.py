@@ -1,30 +1,33 @@
-"""Sums, means and maxima over any axes."""
+"""Sums, means and products over any axes; any and all."""
 
+import math
 from collections.abc import Callable
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Floats
+from ..signature import Bools, Doubles, Floats
 
 Dim: TypeAlias = int | tuple[int, ...] | None
 
 
-def _check_dim(name: str, *, nonempty: bool = False) -> Callable[..., None]:
-    def check(x: np.ndarray, dim: Dim, keepdim: bool) -> None:
+def check_dim(name: str, *, nonempty: bool = False, one: bool = False) -> Callable[..., None]:
+    """The check of the parameter `dim`: axes that x has (with `one`, not several), with elements if `nonempty`."""
+
+    def check(x: np.ndarray, dim: Dim, *_: object) -> None:
         dims: Any = (dim,) if type(dim) is int else tuple(range(x.ndim)) if dim is None else dim
-        fits = isinstance(dims, tuple) and all(type(d) is int and -x.ndim <= d < x.ndim for d in dims)
-        if not fits or len({d % x.ndim for d in dims}) < len(dims) or dim == ():
-            raise ValueError(f"{name}: dim: expected None, or one or several axes of a shape {x.shape}, got {dim!r}")
+        fits = isinstance(dims, tuple) and {type(d) for d in dims} <= {int} and {*dims} <= {*range(-x.ndim, x.ndim)}
+        if not fits or len({d % x.ndim for d in dims}) < len(dims) or dim == () or (one and isinstance(dim, tuple)):
+            axes = "an axis" if one else "one or several axes"
+            raise ValueError(f"{name}: dim: expected None, or {axes} of a shape {x.shape}, got {dim!r}")
         if nonempty and 0 in (x.shape[d] for d in dims):
             raise ValueError(f"{name}: x: expected at least one element to choose from, got shape {x.shape}")
 
     return check
 
 
-@op("S... -> R...", backward="sum_backward", check=_check_dim("sum"))
+@op("S... -> R...", backward="sum_backward", check=check_dim("sum"))
 def sum(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     """The sum over some axes, or over all.
 
@@ -48,10 +51,10 @@ def sum(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
 @op("R... -> S...", backward_of="sum", outputs="dx", view=True)
 def sum_backward(dout: Floats, x_shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Floats:
     """The gradient of `sum`: dout, repeated as a view with strides 0."""
-    return np.broadcast_to(dout.reshape(_kept(x_shape, dim)), x_shape)
+    return np.broadcast_to(dout.reshape(kept(x_shape, dim)), x_shape)
 
 
-@op("S... -> R...", backward="mean_backward", check=_check_dim("mean"))
+@op("S... -> R...", backward="mean_backward", check=check_dim("mean"))
 def mean(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     """The mean over some axes, or over all; NaN over none.
 
@@ -69,43 +72,83 @@ def mean(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=0).tolist()
     [2.0, 3.0]
     """
-    return np.asarray(x.sum(axis=dim, keepdims=keepdim) / x.dtype.type(_count(x.shape, dim)))
+    return np.asarray(x.sum(axis=dim, keepdims=keepdim) / x.dtype.type(count(x.shape, dim)))
 
 
 @op("R... -> S...", backward_of="mean", outputs="dx")
 def mean_backward(dout: Floats, x_shape: tuple[int, ...], dim: Dim, keepdim: bool) -> Floats:
     """The gradient of `mean`: dout / count, repeated."""
-    share = dout / dout.dtype.type(_count(x_shape, dim))
-    return np.broadcast_to(share.reshape(_kept(x_shape, dim)), x_shape)
+    share = dout / dout.dtype.type(count(x_shape, dim))
+    return np.broadcast_to(share.reshape(kept(x_shape, dim)), x_shape)
 
 
-@op("S... -> R...", backward="max_backward", check=_check_dim("max", nonempty=True))
-def max(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
-    """The largest element along some axes, or of all; NaN where there is a NaN.
+@op("S... -> R...", backward="prod_backward", saves="product zeros", check=check_dim("prod"))
+def prod(x: Floats, dim: Dim = None, keepdim: bool = False, save: bool = False) -> tuple[Floats, Doubles, Doubles]:
+    """The product over some axes, or over all; 1 over none.
 
-    dx = dout / ties where x = out, else 0: elements that tie for the maximum share the gradient equally
+    dx = dout · (the product of the others), which is 0 where another element is 0
 
     Args:
         x: float32 or float64, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 
-    Raises: ValueError for an axis that x does not have, or along which there is nothing.
-    Source: elementary; ties as in PyTorch's amax.
+    Raises: ValueError for an axis that x does not have.
+    Numerics: in float64; the product of the elements that are not 0 and the number of the others are saved.
+    Source: elementary.
 
-    >>> max(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=0).tolist()
-    [3.0, 4.0]
+    >>> prod(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=0).tolist()
+    [3.0, 8.0]
     """
-    return np.asarray(x.max(axis=dim, keepdims=keepdim))
+    out = x.prod(axis=dim, keepdims=keepdim)
+    product = np.where(x == 0, 1, x).prod(axis=dim, keepdims=keepdim, dtype=np.float64)
+    zeros = (x == 0).sum(axis=dim, keepdims=keepdim, dtype=np.float64)
+    return out, product, zeros
 
 
-@op("R..., S..., R... -> S...", backward_of="max", outputs="dx")
-def max_backward(dout: Floats, x: Floats, out: Floats, dim: Dim, keepdim: bool) -> Floats:
-    """The gradient of `max`: dout / ties where x = out, else 0."""
-    kept = _kept(x.shape, dim)
-    largest = x == out.reshape(kept)
-    share = dout.reshape(kept) / largest.sum(axis=dim, keepdims=True)
-    return np.where(largest, share, 0).astype(x.dtype)
+@op("R..., S..., R..., R... -> S...", backward_of="prod", outputs="dx")
+def prod_backward(dout: Floats, x: Floats, product: Doubles, zeros: Doubles, dim: Dim, keepdim: bool) -> Floats:
+    """The gradient of `prod`: dout · product / x, or where there are zeros dout · product at the only one, else 0."""
+    shape = kept(x.shape, dim)
+    product, zeros = (dout * product).reshape(shape), zeros.reshape(shape)
+    at_zero = np.where((zeros == 1) & (x == 0), product, 0)
+    return np.where(zeros == 0, product / np.where(x == 0, 1, x), at_zero).astype(x.dtype)
+
+
+@op("S... -> R...", no_gradient="a truth value does not vary smoothly", check=check_dim("any"))
+def any(x: Bools, dim: Dim = None, keepdim: bool = False) -> Bools:
+    """Whether some element along some axes, or at all, is true; false of none.
+
+    Args:
+        x: booleans, of any shape.
+        dim: an axis, several, or None for all.
+        keepdim: keep those axes, with size 1.
+
+    Raises: ValueError for an axis that x does not have.
+    Source: elementary.
+
+    >>> any(np.array([[True, False], [False, False]]), dim=1).tolist()
+    [True, False]
+    """
+    return np.asarray(x.any(axis=dim, keepdims=keepdim))
+
+
+@op("S... -> R...", no_gradient="a truth value does not vary smoothly", check=check_dim("all"))
+def all(x: Bools, dim: Dim = None, keepdim: bool = False) -> Bools:
+    """Whether every element along some axes, or of all, is true; true of none.
+
+    Args:
+        x: booleans, of any shape.
+        dim: an axis, several, or None for all.
+        keepdim: keep those axes, with size 1.
+
+    Raises: ValueError for an axis that x does not have.
+    Source: elementary.
+
+    >>> all(np.array([[True, True], [True, False]]), dim=1).tolist()
+    [True, False]
+    """
+    return np.asarray(x.all(axis=dim, keepdims=keepdim))
 
 
 def sum_to(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -120,11 +163,12 @@ def _axes(ndim: int, dim: Dim) -> set[int]:
     return {d % ndim for d in dims}
 
 
-def _kept(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
+def kept(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
     """The shape with size 1 along the reduced axes."""
     axes = _axes(len(shape), dim)
     return tuple(1 if a in axes else n for a, n in enumerate(shape))
 
 
-def _count(shape: tuple[int, ...], dim: Dim) -> int:
-    return prod(shape[a] for a in _axes(len(shape), dim))
+def count(shape: tuple[int, ...], dim: Dim) -> int:
+    """The number of elements along the reduced axes."""
+    return math.prod(shape[a] for a in _axes(len(shape), dim))
