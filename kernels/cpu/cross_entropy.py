@@ -3,7 +3,8 @@
 The gradient is worked out in place, on a copy of the row: a loop that reads one array and writes another which may be
 the same is not vectorised, and `linear_cross_entropy` has no room for a second array of logits. Nor is a loop whose
 index may be negative: hence the slices. The kernel for all options has scratch for a row instead: the slope of softcap
-needs the logits to the end.
+needs the logits to the end. Where gradients cancel, p against 1 or against given probabilities, they are made in
+float64.
 """
 
 import math
@@ -142,10 +143,11 @@ def _rows_kernel(losses, dlogits, logits, targets, ignore_index, scale, in_place
             total += part
         losses[i] = math.log(total) - shifted
         if save:
-            factor = number(scale / total)
+            factor = scale / total
+            of_target = dlogits[i, target] * factor - scale
             for j in range(columns):
-                dlogits[i, j] *= factor
-            dlogits[i, target] -= number(scale)
+                dlogits[i, j] *= number(factor)
+            dlogits[i, target] = of_target
 
 
 @primitive
@@ -158,9 +160,8 @@ def _weighted(score, mass):
 @primitive
 def _slope(x, cap):
     """1 − tanh²(x / cap) = 4e / (1 + e)², e = exp(−2 |x| / cap), so that nothing cancels."""
-    f = type(x)
-    e = exp(-abs(x) * f(2 / cap))
-    return f(4) * e / ((f(1) + e) * (f(1) + e))
+    e = exp(-2 * abs(x) / cap)
+    return 4 * e / ((1 + e) * (1 + e))
 
 
 @kernel("f8[1] T[2] <- T[2] i8[1] T[2] T[1] b1 i8 f8 f8 f8 f8")
@@ -182,7 +183,7 @@ def _options_kernel(
     and `own` on top for the target. A row is worked out in scratch: shifted scores, exponentials, then gradient."""
     rows, columns = logits.shape
     number = logits.dtype.type
-    sharp, even = number(1 - label_smoothing), number(label_smoothing / columns)
+    sharp, even = 1 - label_smoothing, label_smoothing / columns
     for i in prange(rows):
         target = 0 if is_soft else ids[i]
         if target == ignore_index and not is_soft:
@@ -192,7 +193,7 @@ def _options_kernel(
                     dlogits[i, j] = 0
             continue
         r = 1.0 if is_soft else np.float64(class_weight[target])
-        own = 0.0 if is_soft else r * (1 - label_smoothing)
+        own = 0.0 if is_soft else r * sharp
         scores, given = logits[i], probabilities[i * np.int64(is_soft)]
         scratch = np.empty(columns, logits.dtype)
         top = np.float64(row_max(logits, i * columns, columns))
@@ -205,31 +206,27 @@ def _options_kernel(
                 scratch[j] = scores[j] - number(top)
         total, mass = 0.0, own
         dot = own * scratch[target] if own != 0 else 0.0
-        for start in range(0, columns, _BLOCK):
-            part, part_mass, part_dot = number(0), number(0), number(0)
-            block, weights = scratch[start : start + _BLOCK], class_weight[start : start + _BLOCK]
-            shares = given[start : start + _BLOCK]
-            for j in range(block.size):
-                m = weights[j] * (sharp * shares[j] + even)
-                part_mass += m
-                score = block[j]
-                part_dot += _weighted(score, m)
-                e = exp(score)
-                block[j] = e
-                part += e
-            total += part
-            mass += part_mass
-            dot += part_dot
+        for j in range(columns):
+            m = class_weight[j] * (sharp * given[j] + even)
+            score = scratch[j]
+            mass += m
+            dot += _weighted(score, m)
+            e = exp(score)
+            scratch[j] = e
+            total += e
         lse = top + math.log(total)
         losses[i] = mass * math.log(total) - dot + z_loss * r * lse * lse
         if dlogits.size > 0:
-            factor, share = number((mass + 2 * z_loss * r * lse) / total * scale), number(scale)
+            factor = (mass + 2 * z_loss * r * lse) / total * scale
+            of_target = scratch[target] * factor - (own + class_weight[target] * even) * scale
             for j in range(columns):
-                scratch[j] = scratch[j] * factor - class_weight[j] * (sharp * given[j] + even) * share
-            scratch[target] -= number(own * scale)
+                m = class_weight[j] * (sharp * given[j] + even)
+                scratch[j] = scratch[j] * factor - m * scale
+            if not is_soft:
+                scratch[target] = of_target
             if softcap > 0:
                 for j in range(columns):
-                    scratch[j] *= _slope(scores[j], softcap)
+                    scratch[j] *= _slope(np.float64(scores[j]), softcap)
             for j in range(columns):
                 dlogits[i, j] = scratch[j]
 

@@ -32,7 +32,7 @@ def mean_divisor(targets: np.ndarray, weight: np.ndarray | None, ignore_index: i
 
 
 def _check(logits: np.ndarray, targets: np.ndarray, *_: Any) -> None:
-    check_targets("cross_entropy", *logits.shape, targets)
+    check_targets("cross_entropy", len(logits), logits.shape[1], targets)
 
 
 @op("N V, T..., V -> R...", backward="cross_entropy_backward", saves="dlogits", outputs="loss", check=_check)

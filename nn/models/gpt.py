@@ -155,8 +155,9 @@ class GPT(Module):
             raise ValueError(f"loss: expected targets of the ids' shape {np.shape(ids)}, got {np.shape(targets)}")
         features = self.features(ids).reshape(-1, self.config.width)
         flat = np.asarray(targets).reshape(-1)
-        options |= {"ignore_index": ignore_index, "reduction": reduction, "divisor": divisor}
-        return F.linear_cross_entropy(features, self._head_weight(), flat, **options)
+        return F.linear_cross_entropy(
+            features, self._head_weight(), flat, None, ignore_index, reduction, divisor=divisor, **options
+        )
 
     def next_logits(self, ids: np.ndarray, caches: list[KVCache] | None = None) -> Tensor:
         """(B, V) logits of the token after the last; with caches ids continue what they hold."""

@@ -5,7 +5,7 @@ import numpy as np
 from .case import Bad, Case, Sample, integers, normal
 from .cross_entropy import REDUCTIONS, probabilities
 
-SHAPES = ((5,), (3, 4), (0, 3), ())
+SHAPES = ((3, 4), (0, 3), ())
 LARGE = (63, 1000)
 
 
@@ -16,16 +16,16 @@ def _positive(*shape, seed=0):
 def _pairs(**options):
     for shape, reduction in product(SHAPES, REDUCTIONS):
         yield Sample(normal(*shape, scale=2), normal(*shape, seed=1), reduction=reduction, **options)
-    for reduction in REDUCTIONS:
-        yield Sample(normal(*LARGE, scale=2), normal(*LARGE, seed=1), reduction=reduction, **options)
+    yield Sample(normal(*LARGE, scale=2), normal(*LARGE, seed=1), **options)
 
 
 def _binary():
     for shape, reduction in product(SHAPES, REDUCTIONS):
-        x, y = normal(*shape, scale=3), np.asarray(np.tanh(_positive(*shape, seed=1)).astype(np.float32), np.float64)
-        columns = shape[-1:]
-        for weight, positive in product((None, _positive(*columns)), (None, _positive(*columns, seed=2))):
-            yield Sample(x, y, weight, positive, reduction)
+        x, y = normal(*shape, scale=3), np.asarray(_positive(*shape, seed=1) / 8)
+        yield Sample(x, y, reduction=reduction)
+    x, y = normal(3, 4, scale=3), integers(2, 3, 4).astype(float)
+    for weight, positive in product((None, _positive(3, 1)), (None, _positive(4))):
+        yield Sample(x, y, weight, positive)
     rows = _positive(63, 1)
     yield Sample(normal(*LARGE, scale=9), integers(2, *LARGE).astype(float), rows, _positive(1000))
     yield Sample(np.array([1e4, -1e4, 1e4, -1e4]), np.array([0.0, 1.0, 1.0, 0.0]), reduction="none")
@@ -43,11 +43,10 @@ def _gaussian():
 
 
 def _divergence():
-    for reduction in (*REDUCTIONS, "batchmean"):
-        for rows, columns in ((3, 4), (0, 3), LARGE):
-            x, q = np.log(probabilities(rows, columns) + 0.1), probabilities(rows, columns)[::-1].copy()
-            yield Sample(x, q, reduction)
-            yield Sample(x, np.log(q + 0.01), reduction, log_target=True)
+    for (rows, columns), reduction in product(((3, 4), (0, 3), (9, 65)), (*REDUCTIONS, "batchmean")):
+        x, q = np.log(probabilities(rows, columns) + 0.1), probabilities(rows, columns)[::-1].copy()
+        yield Sample(x, q, reduction)
+        yield Sample(x, np.log(q + 0.01), reduction, log_target=True)
     yield Sample(np.array([-np.inf, -0.5]), np.array([0.0, 1.0]))
     yield Sample(np.array([-1.0, -0.5]), np.array([-np.inf, 0.0]), log_target=True)
 
