@@ -35,6 +35,18 @@ from .ops.indexing import (
     unbind_backward,
 )
 from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
+from .ops.loss import (
+    binary_cross_entropy_with_logits,
+    binary_cross_entropy_with_logits_backward,
+    gaussian_nll_loss,
+    gaussian_nll_loss_backward,
+    huber_loss,
+    huber_loss_backward,
+    kl_div,
+    kl_div_backward,
+    mse_loss,
+    mse_loss_backward,
+)
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
 from .ops.norm import layer_norm, layer_norm_backward
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_

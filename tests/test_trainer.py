@@ -100,6 +100,25 @@ def test_accumulation_equals_the_whole_batch():
         assert step[1:4] == pytest.approx(ends[0][1][1:4], rel=1e-9)
 
 
+def test_gradients_of_micro_batches_add_up_to_the_whole_batchs():
+    """32 rows as 1×32, 4×8 and 32×1, the rows keeping anything from no target to all, in float32."""
+    rng = np.random.default_rng(3)
+    ids, targets = rng.integers(0, 16, (2, 32, 8))
+    targets[np.arange(8) >= rng.integers(0, 9, (32, 1))] = IGNORE_INDEX
+    targets[5] = IGNORE_INDEX
+    kept = np.count_nonzero(targets != IGNORE_INDEX)
+    for options in ({}, {"label_smoothing": 0.1, "z_loss": 1e-3}):
+        found = []
+        for parts in (1, 4, 32):
+            random.seed(1)
+            model = GPT(GPTConfig(vocab_size=16, context=8, layers=1, heads=2, width=16))
+            for part in zip(np.split(ids, parts), np.split(targets, parts), strict=True):
+                model.loss(*part, divisor=kept, **options).backward()
+            found.append(np.concatenate([p.grad.data.ravel() for p in model.parameters()]))
+        for gradient in found[1:]:
+            np.testing.assert_allclose(gradient, found[0], rtol=0, atol=1e-6 * np.abs(found[0]).max())
+
+
 def _killed(trainer):
     raise RuntimeError("killed")
 

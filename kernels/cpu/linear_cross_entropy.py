@@ -3,31 +3,54 @@ logits into their gradient in place) and two more products, so that only one chu
 
 from ..device import contiguous, empty
 from ..signature import ONE
-from .cross_entropy import cross_entropy_rows
+from .cross_entropy import Options, checked_targets, cross_entropy_rows, reduced
 from .elementwise import mul
-from .ids import checked
 from .matmul import product
 
 CHUNK = 1 << 22  # logits in a chunk: 16 MB of float32
 
 
-def linear_cross_entropy(x, weight, targets, ignore_index=-100, reduction="mean", divisor=None, save=False):
-    targets, kept = checked("linear_cross_entropy: targets", targets, weight.shape[0], ignore_index)
-    scale = 1 / (divisor or max(1, kept)) if reduction == "mean" else 1.0
-    losses = empty(targets.shape, "f8")
+def linear_cross_entropy(
+    x,
+    weight,
+    targets,
+    class_weight=None,
+    ignore_index=-100,
+    reduction="mean",
+    label_smoothing=0.0,
+    z_loss=0.0,
+    softcap=None,
+    divisor=None,
+    save=False,
+):
+    options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
+    targets, own_divisor = checked_targets("linear_cross_entropy: targets", targets, weight.shape[0], options)
+    scale = 1 / (divisor or own_divisor) if reduction == "mean" else 1.0
+    losses = empty(len(x), "f8")
     gradients = _gradients(x, weight) if save and reduction != "none" else None
-    _sweep(losses, gradients, x, weight, targets, ignore_index, scale)
-    loss = empty(losses.shape if reduction == "none" else (), x.dtype)
-    loss[...] = losses if reduction == "none" else losses.sum() * scale
-    return loss, *(gradients or (None, None))
+    _sweep(losses, gradients, x, weight, targets, options, scale)
+    return reduced(losses, reduction, scale, x.dtype), *(gradients or (None, None))
 
 
-def linear_cross_entropy_backward(dloss, x, weight, targets, dx, dweight, ignore_index):
+def linear_cross_entropy_backward(
+    dloss,
+    x,
+    weight,
+    targets,
+    class_weight,
+    dx,
+    dweight,
+    ignore_index,
+    label_smoothing,
+    z_loss,
+    softcap=None,
+):
     if dx is None:
-        targets, _ = checked("linear_cross_entropy: targets", targets, weight.shape[0], ignore_index)
+        options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
+        targets, _ = checked_targets("linear_cross_entropy: targets", targets, weight.shape[0], options)
         gradients = _gradients(x, weight)
         rows = None if dloss is ONE else contiguous(dloss)
-        _sweep(empty(targets.shape, "f8"), gradients, x, weight, targets, ignore_index, 1.0, rows)
+        _sweep(empty(len(x), "f8"), gradients, x, weight, targets, options, 1.0, rows)
         return gradients
     if dloss is ONE:
         return dx, dweight
@@ -38,7 +61,7 @@ def _gradients(x, weight):
     return empty(x.shape, x.dtype), empty(weight.shape, x.dtype)
 
 
-def _sweep(losses, gradients, x, weight, targets, ignore_index, scale, dlosses=None):
+def _sweep(losses, gradients, x, weight, targets, options, scale, dlosses=None):
     """Losses of all rows and, where `gradients` is (dx, dweight), those, times scale and each row's `dlosses`."""
     rows, vocabulary = len(x), len(weight)
     step = max(1, min(rows, CHUNK // max(1, vocabulary)))
@@ -51,7 +74,7 @@ def _sweep(losses, gradients, x, weight, targets, ignore_index, scale, dlosses=N
         chunk, own = x[part], logits[: min(step, rows - start)]
         product(own[None], chunk[None], weight.T[None])
         dlogits = empty((0, 0), x.dtype) if gradients is None else own
-        cross_entropy_rows(losses[part], dlogits, own, targets[part], ignore_index, scale)
+        cross_entropy_rows(losses[part], dlogits, own, targets[part], options, scale)
         if gradients is None:
             continue
         dx, dweight = gradients

@@ -140,12 +140,13 @@ class GPT(Module):
         ignore_index: int = -100,
         reduction: Literal["mean", "sum", "none"] = "mean",
         divisor: float | None = None,
+        **options: float,
     ) -> Tensor:
         """Cross-entropy of the targets (B, T), without ever holding all logits.
 
         Args:
             ignore_index: targets that do not count.
-            reduction, divisor: as in `kernels.linear_cross_entropy`.
+            reduction, divisor, options (label_smoothing, z_loss): as in `kernels.linear_cross_entropy`.
 
         Raises:
             ValueError: shapes that differ, a T above the context, ids out of range.
@@ -154,7 +155,9 @@ class GPT(Module):
             raise ValueError(f"loss: expected targets of the ids' shape {np.shape(ids)}, got {np.shape(targets)}")
         features = self.features(ids).reshape(-1, self.config.width)
         flat = np.asarray(targets).reshape(-1)
-        return F.linear_cross_entropy(features, self._head_weight(), flat, ignore_index, reduction, divisor)
+        return F.linear_cross_entropy(
+            features, self._head_weight(), flat, None, ignore_index, reduction, divisor=divisor, **options
+        )
 
     def next_logits(self, ids: np.ndarray, caches: list[KVCache] | None = None) -> Tensor:
         """(B, V) logits of the token after the last; with caches ids continue what they hold."""

@@ -1,6 +1,9 @@
+from itertools import product
+
 import numpy as np
 
 from .case import Bad, Case, Sample, integers, normal
+from .cross_entropy import REDUCTIONS, option_product, probabilities
 
 
 def _rows(n, c, v, ignored=0, **kwargs):
@@ -10,7 +13,7 @@ def _rows(n, c, v, ignored=0, **kwargs):
 
 
 def _samples():
-    for reduction in ("mean", "sum", "none"):
+    for reduction in REDUCTIONS:
         yield _rows(4, 3, 5, ignored=1, reduction=reduction)
         yield _rows(63, 17, 1000, ignored=5, reduction=reduction)
     yield _rows(4, 3, 5, divisor=9.5)
@@ -21,6 +24,12 @@ def _samples():
     targets = integers(7, 5)
     yield Sample(normal(5, 4), normal(7, 4), targets, ignore_index=int(targets[0]))
     yield Sample(normal(6, 4, scale=100), normal(9, 4, scale=100), integers(9, 6))
+    for options, reduction in product(option_product("class_weight"), REDUCTIONS):
+        yield _rows(4, 3, 5, ignored=1, reduction=reduction, **options)
+        yield Sample(normal(3, 4), normal(5, 4, seed=1), probabilities(3, 5), reduction=reduction, **options)
+    hard = {"label_smoothing": 0.1, "z_loss": 1e-3, "softcap": 30.0}
+    yield _rows(1100, 3, 4096, ignored=9, class_weight=np.abs(normal(4096)), **hard)
+    yield Sample(normal(0, 4), normal(5, 4), np.zeros((0, 5)), **hard)
 
 
 CASES = {
@@ -36,12 +45,14 @@ CASES = {
                 data=True,
             ),
             Bad(ValueError, "linear_cross_entropy: weight: expected", normal(2, 3), normal(5, 4), np.array([0, 1])),
+            Bad(ValueError, "(N=2, V=5), got float64 (2,)", normal(2, 3), normal(5, 3), normal(2)),
             Bad(
-                TypeError,
-                "linear_cross_entropy: targets: expected integer of shape (N=2)",
+                ValueError,
+                "linear_cross_entropy: class_weight: exp",
                 normal(2, 3),
                 normal(5, 3),
-                normal(2),
+                integers(5, 2),
+                normal(4),
             ),
             Bad(
                 ValueError,
