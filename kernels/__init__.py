@@ -7,18 +7,33 @@ from .ops.attention import attention, attention_backward
 from .ops.convolution import causal_conv1d, causal_conv1d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
-from .ops.elementwise import add, add_backward, div, div_backward, exp, exp_backward, gelu, gelu_backward, log, log_backward, mul, mul_backward, neg, neg_backward, relu, relu_backward, sigmoid, sigmoid_backward, sqrt, sqrt_backward, sub, sub_backward, tanh, tanh_backward
+from .ops.elementwise import (
+    add,
+    add_backward,
+    div,
+    div_backward,
+    exp,
+    exp_backward,
+    gelu,
+    gelu_backward,
+    log,
+    log_backward,
+    mul,
+    mul_backward,
+    neg,
+    neg_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    sqrt,
+    sqrt_backward,
+    sub,
+    sub_backward,
+    tanh,
+    tanh_backward,
+)
 from .ops.embedding import embedding, embedding_backward
-from .ops.indexing import cat, cat_backward, expand, expand_backward, permute, permute_backward, reshape, reshape_backward, slice, slice_backward, unbind, unbind_backward
-from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
-from .ops.matmul import linear, linear_backward, matmul, matmul_backward
-from .ops.muon import muon_
-from .ops.norm import add_layer_norm, add_layer_norm_backward, add_rms_norm, add_rms_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
-from .ops.optimizer import adamw_, grad_norm, lion_, scale_, sgd_
-from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
-from .ops.rotary import rotary, rotary_backward
-from .ops.sampling import penalize_repetition, sample
-from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .ops.extremum import argmax, argmin, max, max_backward, min, min_backward
 from .ops.indexing import (
     cat,
@@ -48,12 +63,23 @@ from .ops.loss import (
     mse_loss_backward,
 )
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
-from .ops.norm import layer_norm, layer_norm_backward
-from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
+from .ops.muon import muon_
+from .ops.norm import (
+    add_layer_norm,
+    add_layer_norm_backward,
+    add_rms_norm,
+    add_rms_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
+)
+from .ops.optimizer import adamw_, grad_norm, lion_, scale_, sgd_
 from .ops.reduce import all, any, mean, mean_backward, prod, prod_backward, sum, sum_backward
-from .ops.sampling import sample
+from .ops.rotary import rotary, rotary_backward
+from .ops.sampling import penalize_repetition, sample
 from .ops.scan import cumsum, cumsum_backward
-from .ops.softmax import softmax, softmax_backward
+from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .ops.statistics import logsumexp, logsumexp_backward, std, std_backward, var, var_backward
 from .signature import ONE
 
