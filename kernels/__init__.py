@@ -3,6 +3,7 @@
 from .. import __version__ as _  # fails in a bare `import kernels`, which other libraries probe for
 from . import device, dispatch
 from .dispatch import Op, registry
+from .ops.activation import gelu, gelu_backward, relu, relu_backward
 from .ops.attention import attention, attention_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
@@ -13,16 +14,12 @@ from .ops.elementwise import (
     div_backward,
     exp,
     exp_backward,
-    gelu,
-    gelu_backward,
     log,
     log_backward,
     mul,
     mul_backward,
     neg,
     neg_backward,
-    relu,
-    relu_backward,
     sigmoid,
     sigmoid_backward,
     sqrt,

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..dispatch import op
 from ..signature import Floats
-from .elementwise import gelu, gelu_backward, relu, relu_backward
+from .activation import gelu, gelu_backward, relu, relu_backward
 
 Activation = Literal["none", "gelu", "relu"]
 
