@@ -3,7 +3,24 @@
 from .. import __version__ as _  # fails in a bare `import kernels`, which other libraries probe for
 from . import device, dispatch
 from .dispatch import Op, registry
-from .ops.activation import gelu, gelu_backward, relu, relu_backward
+from .ops.activation import (
+    bias_gelu,
+    bias_gelu_backward,
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+    swiglu,
+    swiglu_backward,
+)
 from .ops.attention import attention, attention_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
@@ -51,6 +68,38 @@ from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
 from .ops.sampling import sample
 from .ops.softmax import softmax, softmax_backward
+from .ops.special import (
+    erf,
+    erf_backward,
+    expm1,
+    expm1_backward,
+    log1p,
+    log1p_backward,
+)
+from .ops.trigonometry import (
+    acos,
+    acos_backward,
+    acosh,
+    acosh_backward,
+    asin,
+    asin_backward,
+    asinh,
+    asinh_backward,
+    atan,
+    atan_backward,
+    atanh,
+    atanh_backward,
+    cos,
+    cos_backward,
+    cosh,
+    cosh_backward,
+    sin,
+    sin_backward,
+    sinh,
+    sinh_backward,
+    tan,
+    tan_backward,
+)
 from .signature import ONE
 
 dispatch.seal()
