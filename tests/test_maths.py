@@ -140,6 +140,12 @@ def test_expm1_just_below_overflow(dtype):
     assert np.isclose(_map(maths.expm1, x[None]), np.expm1(x.astype(np.longdouble)).astype(dtype), rtol=1e-6)
 
 
+def test_cos_of_the_float32_nearest_to_a_zero():
+    x = np.array([16367173 * 2.0**72], np.float32)
+    expected = math.cos(x[0])
+    assert abs(expected) < 1e-8 and abs(_map(sincos.cos, x)[0] - expected) <= 2 * np.spacing(np.float32(abs(expected)))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_log_of_subnormals(dtype):
     smallest = np.finfo(dtype).smallest_subnormal

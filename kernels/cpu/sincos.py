@@ -2,8 +2,8 @@
 
 The number of quarter turns in x is x 2/pi, of which multiples of 4 do not matter: for each exponent of a float32 a
 table has 2/pi less what would give such multiples, as the sum of a double of 29 bits, whose product with x is exact,
-and one of 53. What is left of x after whole quarter turns is then right to 2**-57, and hardly a float32 comes nearer
-than 2**-30 to one.
+and one of 53. What is left of x after whole quarter turns is then right to 2**-57, and no float32 leaves less than some
+2**-30.
 Source: Payne and Hanek, Radian reduction for trigonometric functions (1983).
 """
 
@@ -28,9 +28,9 @@ def _quarter_turns():
     for exponent in range(255):
         ulp = Fraction(2) ** (max(exponent, 1) - 150)
         turns = _TWO_OVER_PI * ulp % 4
-        first = np.float64(float(turns)).view(np.int64) + (1 << 23) & -(1 << 24)
-        high[exponent] = float(Fraction(float(first.view(np.float64))) / ulp)
-        low[exponent] = float((turns - Fraction(float(first.view(np.float64)))) / ulp)
+        rounded = np.float64(float(turns)).view(np.int64) + (1 << 23) & -(1 << 24)  # to 29 bits
+        first = Fraction(float(rounded.view(np.float64)))
+        high[exponent], low[exponent] = first / ulp, (turns - first) / ulp
     return high, low
 
 
