@@ -4,8 +4,9 @@ from numba import prange
 
 from ..device import contiguous, empty
 from . import gaussian, maths
-from .elementwise import elementwise
+from .elementwise import mul
 from .kernel import kernel, primitive, subroutine
+from .pointwise import elementwise
 from .reduce import sum_to
 
 _BLOCK = 4096  # elements of a task
@@ -58,7 +59,7 @@ def softplus(x, beta, threshold):
 
 def softplus_backward(dout, x, beta, threshold):
     slope = _softplus_slope(x, beta, threshold)
-    return _product(dout, slope, out=slope)
+    return mul(dout, slope, out=slope)
 
 
 @elementwise
@@ -66,11 +67,6 @@ def _softplus_slope(x, beta, threshold):
     z = beta * x
     slope = maths.sigmoid(z)
     return type(x)(1) if z > threshold else slope
-
-
-@elementwise
-def _product(x, y):
-    return x * y
 
 
 @primitive

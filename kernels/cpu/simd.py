@@ -108,6 +108,80 @@ def array_at(typing_context, address, start, size, like):
     return array_type(types.uint64, types.int64, types.int64, like), codegen
 
 
+def _data_pointer(ctx: Any, b: Any, scalar: types.Type, pointer: Any) -> Any:
+    return b.bitcast(pointer, ctx.get_data_type(scalar).as_pointer())
+
+
+@intrinsic
+def data_of(typing_context, array):
+    """The address of an array's first element, from the `id` of the array, which the caller keeps alive.
+
+    It is what NumPy's C interface keeps behind the object's header (PyArrayObject_fields.data); asking Python for it
+    takes a microsecond.
+    """
+
+    def codegen(ctx, b, sig, args):
+        field = b.add(args[0], ir.Constant(I64, object.__basicsize__))
+        return b.load(b.inttoptr(field, I64.as_pointer()))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def pointer(typing_context, address, like):
+    """An address as a pointer to numbers of the type of `like`."""
+    result = types.CPointer(like)
+    return result(types.int64, like), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(result))
+
+
+@intrinsic
+def load(typing_context, pointer, i):
+    """Element i behind a pointer, aligned or not."""
+
+    def codegen(ctx, b, sig, args):
+        cell = b.gep(_data_pointer(ctx, b, pointer.dtype, args[0]), [args[1]])
+        return ctx.unpack_value(b, pointer.dtype, cell, align=1)
+
+    return pointer.dtype(pointer, types.int64), codegen
+
+
+@intrinsic
+def store(typing_context, pointer, i, value):
+    """Set element i behind a pointer, aligned or not."""
+
+    def codegen(ctx, b, sig, args):
+        cell = b.gep(_data_pointer(ctx, b, pointer.dtype, args[0]), [args[1]])
+        ctx.pack_value(b, pointer.dtype, args[2], cell, align=1)
+        return ctx.get_dummy_value()
+
+    return types.void(pointer, types.int64, pointer.dtype), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack(typing_context, size):
+    """The address of `size` bytes, a constant, on the stack of the calling function."""
+
+    def codegen(ctx, b, sig, args):
+        with b.goto_entry_block():  # not by cgutils, which clears it: LLVM takes a minute over so many zeros
+            block = b.alloca(ir.ArrayType(ir.IntType(8), size.literal_value))
+        block.align = 64
+        return b.ptrtoint(block, I64)
+
+    return types.int64(size), codegen
+
+
+@intrinsic
+def call(typing_context, function, arguments):
+    """Call the C function at an address with a tuple of int64."""
+
+    def codegen(ctx, b, sig, args):
+        kind = ir.FunctionType(ir.VoidType(), [I64] * len(arguments))
+        b.call(b.inttoptr(args[0], kind.as_pointer()), cgutils.unpack_tuple(b, args[1]))
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64, arguments), codegen
+
+
 @intrinsic
 def row_max(typing_context, x, start, size):
     """The largest of x.flat[start : start + size], -inf for none; NaN is passed over.

@@ -3,7 +3,7 @@
 import math
 
 from . import gaussian, maths
-from .elementwise import elementwise
+from .pointwise import elementwise
 
 
 @elementwise

@@ -3,7 +3,7 @@
 import math
 
 from . import sincos
-from .elementwise import elementwise
+from .pointwise import elementwise
 
 
 @elementwise
