@@ -31,9 +31,11 @@ import numba
 import numpy as np
 import platformdirs
 from numba import types
+from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
+from numba.np.numpy_support import from_dtype
 
 from ..files import atomic_write
 
@@ -52,7 +54,7 @@ _FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.floa
 _forked = False
 _one_at_a_time: bool | None = None
 _lock = threading.RLock()
-kernels: list["Kernel"] = []
+kernels: list["Kernel | CFunction"] = []
 
 
 def primitive(fn: Callable[..., Any]) -> Any:
@@ -76,7 +78,7 @@ class Kernel:
     def __init__(self, fn: Callable[..., None], signature: str, parallel: bool, name: str):
         self.fn = fn
         self.parallel = parallel
-        self.name = f"{fn.__module__.rpartition('.')[2]}.{name or fn.__name__}"
+        self.name = _name(fn, name)
         self.launched = 0
         outputs, arrow, inputs = signature.partition("<-")
         if not arrow:
@@ -121,6 +123,45 @@ class Kernel:
                 log.info("compiled %s for %s in %.1f s", self.name, dtype, time.perf_counter() - start)
             self._compiled[dtype] = dispatcher
             return dispatcher
+
+
+class CFunction:
+    """A function of pointers, then `integers` int64, that returns nothing and is called by its address.
+
+    So a part that differs is compiled alone, and what calls it once for all. It is serial.
+    """
+
+    parallel = False
+
+    def __init__(self, fn: Callable[..., None], integers: int, name: str = ""):
+        self.fn = fn
+        self.integers = integers
+        self.name = _name(fn, name)
+        self.launched = 0
+        self._compiled: dict[tuple[np.dtype, ...], CFunc] = {}
+        kernels.append(self)
+
+    def __repr__(self) -> str:
+        return f"<function {self.name}>"
+
+    def address(self, *dtypes: np.dtype) -> int:
+        """Where the machine code is for these dtypes behind the pointers."""
+        self.launched += 1
+        found = self._compiled.get(dtypes) or self.compile(dtypes)
+        return found.address
+
+    def compile(self, dtypes: tuple[np.dtype, ...]) -> CFunc:
+        """The machine code, from the cache where it is there."""
+        with _lock:
+            arguments = [types.CPointer(from_dtype(t)) for t in dtypes] + [types.int64] * self.integers
+            made = CFunc(self.fn, (arguments, types.void), {}, {"fastmath": FASTMATH, "error_model": "numpy"})
+            cache = made._cache = _Cache("-".join([self.name, *map(str, dtypes)]))
+            start = time.perf_counter()
+            made.compile()
+            if not cache.hit:
+                log.info("compiled %s in %.2f s", cache.path.stem, time.perf_counter() - start)
+            self._compiled[dtypes] = made
+            return made
 
 
 class _Cache:
@@ -193,6 +234,10 @@ def _type(token: str, dtype: np.dtype | None, is_input: bool) -> Any:
     if axes is None:
         return scalar
     return types.Array(scalar, int(axes), "A" if strided else "C", readonly=is_input, aligned=not is_input)
+
+
+def _name(fn: Callable[..., None], name: str) -> str:
+    return f"{fn.__module__.rpartition('.')[2]}.{name or fn.__name__}"
 
 
 def _serialise_launches() -> bool:

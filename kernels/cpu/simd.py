@@ -53,6 +53,20 @@ def from_bits(typing_context, n):
     return result(n), lambda ctx, b, sig, args: b.bitcast(args[0], llvm)
 
 
+@intrinsic
+def horner(typing_context, x, coefficients):
+    """The polynomial in x with a tuple of coefficients, highest power first: a loop over many is not unrolled."""
+
+    def codegen(ctx, b, sig, args):
+        value = b.extract_value(args[1], 0)
+        for i in range(1, sig.args[1].count):
+            product = b.fmul(value, args[0], flags=("contract",))
+            value = b.fadd(product, b.extract_value(args[1], i), flags=("contract",))
+        return value
+
+    return x(x, coefficients), codegen
+
+
 def _llvm_type(scalar: types.Type) -> ir.Type:
     return {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[scalar]
 
@@ -92,6 +106,80 @@ def array_at(typing_context, address, start, size, like):
         return array._getvalue()
 
     return array_type(types.uint64, types.int64, types.int64, like), codegen
+
+
+def _data_pointer(ctx: Any, b: Any, scalar: types.Type, pointer: Any) -> Any:
+    return b.bitcast(pointer, ctx.get_data_type(scalar).as_pointer())
+
+
+@intrinsic
+def data_of(typing_context, array):
+    """The address of an array's first element, from the `id` of the array, which the caller keeps alive.
+
+    It is what NumPy's C interface keeps behind the object's header (PyArrayObject_fields.data); asking Python for it
+    takes a microsecond.
+    """
+
+    def codegen(ctx, b, sig, args):
+        field = b.add(args[0], ir.Constant(I64, object.__basicsize__))
+        return b.load(b.inttoptr(field, I64.as_pointer()))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def pointer(typing_context, address, like):
+    """An address as a pointer to numbers of the type of `like`."""
+    result = types.CPointer(like)
+    return result(types.int64, like), lambda ctx, b, sig, args: b.inttoptr(args[0], ctx.get_value_type(result))
+
+
+@intrinsic
+def load(typing_context, pointer, i):
+    """Element i behind a pointer, aligned or not."""
+
+    def codegen(ctx, b, sig, args):
+        cell = b.gep(_data_pointer(ctx, b, pointer.dtype, args[0]), [args[1]])
+        return ctx.unpack_value(b, pointer.dtype, cell, align=1)
+
+    return pointer.dtype(pointer, types.int64), codegen
+
+
+@intrinsic
+def store(typing_context, pointer, i, value):
+    """Set element i behind a pointer, aligned or not."""
+
+    def codegen(ctx, b, sig, args):
+        cell = b.gep(_data_pointer(ctx, b, pointer.dtype, args[0]), [args[1]])
+        ctx.pack_value(b, pointer.dtype, args[2], cell, align=1)
+        return ctx.get_dummy_value()
+
+    return types.void(pointer, types.int64, pointer.dtype), codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack(typing_context, size):
+    """The address of `size` bytes, a constant, on the stack of the calling function."""
+
+    def codegen(ctx, b, sig, args):
+        with b.goto_entry_block():  # not by cgutils, which clears it: LLVM takes a minute over so many zeros
+            block = b.alloca(ir.ArrayType(ir.IntType(8), size.literal_value))
+        block.align = 64
+        return b.ptrtoint(block, I64)
+
+    return types.int64(size), codegen
+
+
+@intrinsic
+def call(typing_context, function, arguments):
+    """Call the C function at an address with a tuple of int64."""
+
+    def codegen(ctx, b, sig, args):
+        kind = ir.FunctionType(ir.VoidType(), [I64] * len(arguments))
+        b.call(b.inttoptr(args[0], kind.as_pointer()), cgutils.unpack_tuple(b, args[1]))
+        return ctx.get_dummy_value()
+
+    return types.void(types.int64, arguments), codegen
 
 
 def _row_extremum(name: str, sign: str, neutral: float) -> Any:
