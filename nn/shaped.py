@@ -138,10 +138,13 @@ class Shaped:
 
 def _index(i: Any) -> Any:
     """An index as `slice` and `index` take it: lists and tensors as arrays."""
-    i = getattr(i, "data", i) if isinstance(i, Shaped) else i
+    i = i.data if isinstance(i, Shaped) else i
     if not isinstance(i, list):
         return i
-    array = np.asarray([getattr(e, "data", e) if isinstance(e, Shaped) else e for e in i])
+    try:
+        array = np.asarray([e.data if isinstance(e, Shaped) else e for e in i])
+    except ValueError:
+        raise ValueError(f"index: expected a list of numbers, or of lists of one length, got {i}") from None
     return array if array.size else array.astype(np.int64)
 
 

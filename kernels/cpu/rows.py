@@ -31,15 +31,17 @@ def put(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
 def add_rows(rows: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:
     """out (A, R, C): the sums of those of `rows` (A, N, C) that have the same id, in order, in float64; R is `size`."""
     outer, count, inner = rows.shape
-    if outer * inner < 16 and size > 4 * count + _TASKS:  # the table of starts would outweigh the sums
+    if outer * inner < 16 and size > 4 * count + _TASKS:  # tables of this size would outweigh the sums
         named, ids = np.unique(ids, return_inverse=True)
         out = zeros((outer, size, inner), rows.dtype)
         out[:, named] = add_rows(rows, ids.reshape(-1), named.size)
         return out
-    start, order = empty(size + 2, np.int64), empty(count, np.int64)
-    _sort_kernel(start, order, ids)
     out = empty((outer, size, inner), rows.dtype)
-    if out.size:
+    if outer * inner == 1:
+        _add_elements(out.reshape(size), empty(size, np.float64), contiguous(rows).reshape(count), ids)
+    elif out.size:
+        start, order = empty(size + 2, np.int64), empty(count, np.int64)
+        _sort_kernel(start, order, ids)
         _add_kernel(out, contiguous(rows), start, order, -(-64 // inner))
     return out
 
@@ -58,9 +60,9 @@ def _take_kernel(out, x, ids, rows):
 def _take(out, x, ids, first, last):
     o, i = first // ids.size, first % ids.size
     for _ in range(last - first):
-        line, row = out[o, i], x[o, ids[i]]
-        for j in range(line.size):
-            line[j] = row[j]
+        row = ids[i]
+        for j in range(out.shape[2]):
+            out[o, i, j] = x[o, row, j]
         i += 1
         if i == ids.size:
             i = 0
@@ -71,6 +73,15 @@ def _take(out, x, ids, first, last):
 def _put_kernel(out, at, values):
     for i in range(at.size):
         out[at[i]] = values[i]
+
+
+@kernel("T[1] f8[1] <- T[1] i8[1]", parallel=False)
+def _add_elements(out, total, values, ids):
+    total[:] = 0
+    for i in range(ids.size):
+        total[ids[i]] += values[i]
+    for v in range(total.size):
+        out[v] = total[v]
 
 
 @kernel("i8[1] i8[1] <- i8[1]", parallel=False)

@@ -185,7 +185,7 @@ def index_backward(dout: Floats, x_shape: tuple[int, ...], indices: Any) -> Floa
 
 def positions(index: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:
     """Where, in an array of a shape, flattened, the elements lie that `gather` takes: flat, in index's order."""
-    at = index.astype(np.int64) * prod(shape[dim % len(shape) + 1 :])
+    at = np.multiply(index, prod(shape[dim % len(shape) + 1 :]), dtype=np.int64, casting="unsafe")
     for axis, n in enumerate(index.shape):
         if axis != dim % len(shape) and n > 1:
             beyond = (1,) * (len(shape) - axis - 1)

@@ -155,7 +155,7 @@ def _check_roll(x: np.ndarray, shifts: Any, dims: Any) -> None:
             raise ValueError(f"roll: shifts: expected an integer where dims is None, got {shifts!r}")
         return
     several, steps = listed(dims), listed(shifts)
-    if len(axes_of(several, x.ndim)) < len(several):
+    if not axes_of(several, x.ndim):
         raise ValueError(f"roll: dims: expected None, or one or several axes of a shape {x.shape}, got {dims!r}")
     if len(steps) != len(several) or not all(type(s) is int for s in steps):
         raise ValueError(f"roll: shifts: expected an integer for each of dims {dims!r}, got {shifts!r}")

@@ -25,8 +25,7 @@ def _rolls():
     yield Sample(normal(2, 3), (1,), 1)
     yield Sample(normal(2, 3), 1, (1,))
     yield Sample(normal(0, 3), 1, 0)
-    yield Sample(normal(3), (), ())
-    yield Sample(normal(), (), ())
+    yield Sample(normal(), 1)
     yield Sample(integers(9, 4, 3), 1, 0)
     yield Sample(integers(9, 7) > 4, -2)
     yield Sample(normal(63, 1000), (5, 70), (0, 1))
@@ -127,6 +126,7 @@ CASES = {
         samples=_rolls,
         bad=[
             Bad(ValueError, "roll: dims: expected None, or one or several axes of a shape (2, 3), got 2", X, 1, 2),
+            Bad(ValueError, "roll: dims: expected None, or one or several axes of a shape (2, 3), got ()", X, (), ()),
             Bad(ValueError, "roll: shifts: expected an integer for each of dims (0, 1), got 1", X, 1, (0, 1)),
             Bad(ValueError, "roll: shifts: expected an integer for each of dims 0, got 0.5", X, 0.5, 0),
             Bad(ValueError, "roll: shifts: expected an integer where dims is None, got (1, 2)", X, (1, 2)),
