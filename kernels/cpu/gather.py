@@ -20,6 +20,7 @@ def gather(x, index, dim):
 
 
 def gather_backward(dout, index, x_shape, dim):
+    checked("gather_backward: index", index, x_shape[dim])
     return _add(dout, positions(index, x_shape, dim), x_shape)
 
 
@@ -30,6 +31,7 @@ def scatter(x, index, src, dim):
 
 
 def scatter_backward(dout, index, dim):
+    checked("scatter_backward: index", index, dout.shape[dim])
     at = positions(index, dout.shape, dim)
     order = np.arange(at.size)
     last = empty(dout.shape, np.int64)

@@ -11,11 +11,11 @@ from ..signature import Arrays, Floats, Ints, require_ids
 from .view import axis_of
 
 
-def _check_gather(x: np.ndarray, index: np.ndarray, dim: int) -> None:
-    _check_along("gather", x, index, dim)
-
-
-@op("S..., I... -> I...", backward="gather_backward", check=_check_gather)
+@op(
+    "S..., I... -> I...",
+    backward="gather_backward",
+    check=lambda x, index, dim: _check_along("gather", x.shape, index, dim),
+)
 def gather(x: Arrays, index: Ints, dim: int) -> Arrays:
     """At each place of `index`, the element of x there, but for one axis, on which the id tells where.
 
@@ -38,14 +38,20 @@ def gather(x: Arrays, index: Ints, dim: int) -> Arrays:
     return x.reshape(-1)[positions(index, x.shape, dim)].reshape(index.shape)
 
 
-@op("I..., I... -> S...", backward_of="gather", outputs="dx")
+@op(
+    "I..., I... -> S...",
+    backward_of="gather",
+    outputs="dx",
+    check=lambda dout, index, x_shape, dim: _check_along("gather_backward", x_shape, index, dim),
+)
 def gather_backward(dout: Floats, index: Ints, x_shape: tuple[int, ...], dim: int) -> Floats:
     """The gradient of `gather`: each element of dout added where it was taken."""
+    require_ids("gather_backward: index", index, x_shape[dim])
     return _added(dout.reshape(-1), positions(index, x_shape, dim), prod(x_shape)).reshape(x_shape)
 
 
 def _check_scatter(x: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int) -> None:
-    _check_along("scatter", x, index, dim)
+    _check_along("scatter", x.shape, index, dim)
     if src.dtype != x.dtype and (src.dtype.kind, x.dtype.kind) != ("f", "f"):
         raise TypeError(f"scatter: src: expected {x.dtype} as x, got {src.dtype}")
 
@@ -76,9 +82,15 @@ def scatter(x: Arrays, index: Ints, src: Arrays, dim: int) -> Arrays:
     return out.reshape(x.shape)
 
 
-@op("S..., I... -> S..., I...", backward_of="scatter", outputs="dx dsrc")
+@op(
+    "S..., I... -> S..., I...",
+    backward_of="scatter",
+    outputs="dx dsrc",
+    check=lambda dout, index, dim: _check_along("scatter_backward", dout.shape, index, dim),
+)
 def scatter_backward(dout: Floats, index: Ints, dim: int) -> tuple[Floats, Floats]:
     """The gradients of `scatter`: dout where x stayed, and where each element of src did."""
+    require_ids("scatter_backward: index", index, dout.shape[dim])
     at = positions(index, dout.shape, dim)
     order = np.arange(at.size)
     last = np.empty(dout.size, np.int64)
@@ -89,11 +101,11 @@ def scatter_backward(dout: Floats, index: Ints, dim: int) -> tuple[Floats, Float
     return dx.reshape(dout.shape), dsrc.reshape(index.shape)
 
 
-def _check_scatter_add(x: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int) -> None:
-    _check_along("scatter_add", x, index, dim)
-
-
-@op("S..., I..., I... -> S...", backward="scatter_add_backward", check=_check_scatter_add)
+@op(
+    "S..., I..., I... -> S...",
+    backward="scatter_add_backward",
+    check=lambda x, index, src, dim: _check_along("scatter_add", x.shape, index, dim),
+)
 def scatter_add(x: Floats, index: Ints, src: Floats, dim: int) -> Floats:
     """x, with elements of `src` added where `gather` would take them.
 
@@ -116,7 +128,12 @@ def scatter_add(x: Floats, index: Ints, src: Floats, dim: int) -> Floats:
     return x + _added(src.reshape(-1), positions(index, x.shape, dim), x.size).reshape(x.shape)
 
 
-@op("S..., I... -> S..., I...", backward_of="scatter_add", outputs="dx dsrc")
+@op(
+    "S..., I... -> S..., I...",
+    backward_of="scatter_add",
+    outputs="dx dsrc",
+    check=lambda dout, index, dim: _check_along("scatter_add_backward", dout.shape, index, dim),
+)
 def scatter_add_backward(dout: Floats, index: Ints, dim: int) -> tuple[Floats, Floats]:
     """The gradients of `scatter_add`: dout itself, and what `gather` takes of it."""
     return dout, gather.reference(dout, index, dim)
@@ -274,7 +291,7 @@ def _added(values: np.ndarray, at: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
-def _check_along(name: str, x: np.ndarray, index: np.ndarray, dim: int) -> None:
-    axis = axis_of(name, dim, x.shape)
-    if index.ndim != x.ndim or any(index.shape[a] > x.shape[a] for a in range(x.ndim) if a != axis):
-        raise ValueError(f"{name}: index: expected no longer axes than x {x.shape}, but for {axis}, got {index.shape}")
+def _check_along(name: str, shape: tuple[int, ...], index: np.ndarray, dim: int) -> None:
+    axis = axis_of(name, dim, shape)
+    if index.ndim != len(shape) or any(index.shape[a] > n for a, n in enumerate(shape) if a != axis):
+        raise ValueError(f"{name}: index: expected no longer axes than x {shape}, but for {axis}, got {index.shape}")
