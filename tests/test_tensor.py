@@ -11,6 +11,7 @@ from octavo.nn import Tensor, apply, no_grad
 from octavo.nn import functional as F
 
 RNG = np.random.default_rng(0)
+IDS = np.array([[0, 1, 3], [3, 3, 3], [2, 0, 2]])
 
 
 def leaf(*shape: int, dtype: type = np.float64) -> Tensor:
@@ -26,6 +27,11 @@ COMPOSITES = {
     "cat": lambda x, y: F.cat([x, y * y, x], dim=1).sigmoid(),
     "expand": lambda x, y: x[:, None].expand(3, 5, 4) * y[:, None].gelu(),
     "reduce": lambda x, y: x.mean(0, keepdim=True) * y.max(1, keepdim=True) + (x * x).sum().sqrt(),
+    "choices": lambda x, y: x[[0, 2, 0], 1:] * y.gather(1, IDS) + y[y.data > -9].reshape(3, 4)[:, [1, -1, 1]],
+    "copies": lambda x, y: F.stack([x.roll(1, 0), y.tril(), x.flip(1)], 1).masked_fill(IDS[:, :, None] > 1, 2.0),
+    "scatter": lambda x, y: x.scatter(1, IDS, y[:, :3]) * y.scatter_add(1, IDS, x[:, 1:]),
+    "einsum": lambda x, y: F.einsum("ij,kj,ij->ki", x, y, y),
+    "shapes": lambda x, y: x.flatten().unsqueeze(0).squeeze(0).reshape(4, 3).T * F.pad(y.mT.chunk(2)[1].mT, (1, 1)),
     "softmax": lambda x, y: x.softmax() * (y * y + 1).log() + x.relu(),
 }
 
@@ -42,6 +48,27 @@ def test_gradients_equal_differences(name: str) -> None:
     COMPOSITES[name](x, y).backward(weights)
     for argument, tensor in (("x", x), ("y", y)):
         check(value, argument, tensor.data, tensor.grad)
+
+
+def test_an_index_of_slices_is_a_view_and_one_of_ids_a_copy() -> None:
+    x = Tensor(np.arange(12).reshape(3, 4))
+    assert np.shares_memory(x[1:, ::2].data, x.data) and not np.shares_memory(x[[0, 1]].data, x.data)
+    np.testing.assert_array_equal(x[Tensor([2, -1]), [0, 1]].data, x.data[[2, -1], [0, 1]])
+    np.testing.assert_array_equal(x[x.data > 5].data, np.arange(6, 12))
+    assert x[[]].shape == (0, 4)
+    with pytest.raises(ValueError, match="index: expected a list of numbers, or of lists of one length"):
+        x[[[0, 1], [2]]]
+    with pytest.raises(ValueError, match="axis 1: expected -4 <= id < 4, got 4"):
+        x[:, [4]]
+
+
+def test_shapes_name_axes_that_are_missing() -> None:
+    x = leaf(2, 1, 3)
+    assert x.squeeze().shape == (2, 3) and x.squeeze(0).shape == x.shape and x.unsqueeze(-1).shape == (2, 1, 3, 1)
+    assert x.flatten(1).shape == (2, 3) and [c.shape for c in x.chunk(2, 2)] == [(2, 1, 2), (2, 1, 1)]
+    for call in (lambda: x.squeeze(3), lambda: x.unsqueeze(4), lambda: x.transpose(0, 3), lambda: leaf(2).mT):
+        with pytest.raises(ValueError, match="expected an axis of a shape"):
+            call()
 
 
 def test_numbers_and_arrays_keep_their_dtypes() -> None:
@@ -120,6 +147,10 @@ def test_a_saved_tensor_that_changed_is_refused() -> None:
     out.detach().add_(1)
     with pytest.raises(RuntimeError, match="backward of exp: its argument out was changed"):
         out.sum().backward()
+    product = F.einsum("i,i->", x, y)
+    y.add_(1)
+    with pytest.raises(RuntimeError, match="backward of einsum: its argument operands was changed"):
+        product.backward()
     total = x + y  # saves no values
     y.add_(1)
     total.sum().backward()
