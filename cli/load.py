@@ -26,7 +26,7 @@ def load(folder: Path) -> "tuple[Run, Tokenizer, GPT]":
     run.read_config()
     if not run.checkpoint.exists():
         raise FileNotFoundError(
-            f"{run.checkpoint} is not there: the run has saved nothing yet; train it with octavo train --resume {folder}"
+            f"{run.checkpoint} is not there: the run has saved nothing yet; go on with octavo train --resume {folder}"
         )
     tokenizer = tokenizers.load(run.tokenizer)
     saved = checkpoint.load(run.checkpoint)

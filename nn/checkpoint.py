@@ -63,7 +63,7 @@ def save(
     arrays = {name: np.ascontiguousarray(x) for name, x in arrays.items()}
     if name := _not_finite(arrays):
         raise ValueError(
-            f"{path}: not written, since {name} has NaN or infinity, and what was there is kept; lower the learning rate"
+            f"{path}: not written, since {name} has NaN or infinity, and the old file is kept; lower the learning rate"
         )
     # Not save_file: it puts a file of its own in the place of the open one, which then misses the fsync.
     data = save_arrays(arrays, {_KEY: text, _CHECKSUM: checksum(text, arrays)})
@@ -167,7 +167,7 @@ def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     crc = zlib.crc32(text.encode())
     for name, x in sorted(arrays.items()):
         crc = zlib.crc32(f"{name} {x.dtype.str} {x.shape}".encode(), crc)
-        crc = zlib.crc32(x.reshape(-1).view(np.uint8), crc)
+        crc = zlib.crc32(x.reshape(-1).view(np.uint8).data, crc)
     return f"{crc:08x}"
 
 
@@ -187,9 +187,7 @@ def _meta(path: Path, text: str) -> dict[str, Any]:
         if not isinstance(meta, dict) or "version" not in meta:
             raise ValueError("no object with a version")
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: is damaged: its metadata are not JSON ({error}); use an earlier checkpoint"
-        ) from None
+        raise ValueError(f"{path}: is damaged: its metadata is not JSON ({error}); use an earlier checkpoint") from None
     if meta["version"] != _VERSION:
         raise ValueError(
             f"{path}: has format {meta['version']!r}, and this Octavo reads {_VERSION}; use the version that wrote it"

@@ -95,7 +95,7 @@ def write_tokens(
                 )
             ids = ids.astype(_DTYPES[name])
             file.write(ids.data)
-            crc = zlib.crc32(ids, crc)
+            crc = zlib.crc32(ids.data, crc)
             text_bytes = len(text.encode("utf-8"))
             count, size = count + ids.size, size + text_bytes
             if progress is not None:
@@ -148,7 +148,7 @@ class TokenFile:
             if tokenizer is not None:
                 self._check_tokenizer(path, tokenizer)
             self.tokens = np.memmap(file, dtype, "r", start, (header["count"],))
-        if header.pop("crc32") != _checksum(header, zlib.crc32(self.tokens)):
+        if header.pop("crc32") != _checksum(header, zlib.crc32(self.tokens.data)):
             raise _damaged(path, "its content does not match its checksum")
         if (largest := self.tokens.max()) >= self.vocab_size:
             raise _damaged(path, f"it has a token {largest}, its vocab_size is {self.vocab_size}")

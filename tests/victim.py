@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from octavo.kernels import device
-from octavo.kernels.cpu.kernel import kernels
+from octavo.kernels.cpu import ids
 from octavo.kernels.files import remove_unfinished
 from octavo.nn import GPT, GPTConfig, random
 from octavo.nn.callback import Callback
@@ -19,7 +19,7 @@ TOKENS = np.random.default_rng(0).integers(0, SHAPE.vocab_size, 2000).astype(np.
 
 
 # Numba's start-up takes longer than the training, so the server goes through it. A parallel kernel would start threads.
-next(kernel for kernel in kernels if not kernel.parallel and kernel.name.startswith("ids.")).compile(None)
+ids._check_kernel.compile(None)
 
 
 class _Reported(Callback):
