@@ -74,7 +74,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path):
 
     assert_same_end(whole, killed, KILLS * 15)
     assert steps_done(killed) == KILLS * 15
-    assert not list(killed.glob(".octavo-*")), "unfinished files are left"
+    assert not unfinished(killed), "unfinished files are left"
 
 
 def reported(folder):
@@ -83,6 +83,16 @@ def reported(folder):
         return int((folder / "reported").read_bytes().splitlines()[-1])
     except (FileNotFoundError, IndexError):
         return 0
+
+
+def unfinished(folder):
+    return list(folder.glob(".octavo-*"))
+
+
+def wait(process, happened):
+    deadline = time.monotonic() + 60
+    while not happened() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 @pytest.mark.slow
@@ -99,22 +109,25 @@ def test_a_hundred_kills_lose_nothing_that_was_saved(tmp_path, monkeypatch):
     for number in range(100):
         process = server.Process(target=victim.train, args=(killed, 10**6, 1))
         process.start()
-        deadline = time.monotonic() + (60 if number % 10 else 0.5 * draw.random())  # each tenth while it starts
-        while reported(killed) <= saved and process.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(0.05 * draw.random())
+        if number % 10 == 0:  # while it starts
+            time.sleep(0.3 * draw.random())
+        else:
+            wait(process, lambda saved=saved: reported(killed) > saved)
+            if number % 2:  # while it saves
+                wait(process, lambda: unfinished(killed))
+            time.sleep((0.01 if number % 2 else 0.05) * draw.random())
         process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-        while_saving += bool(list(killed.glob(".octavo-*")))
+        while_saving += bool(unfinished(killed))
         found = checkpoint.load(killed / "checkpoint.safetensors").extra["step"] if reported(killed) else 0
         assert found >= max(saved, reported(killed))
         saved = found
-    assert while_saving >= 20, "the kills should also come while a checkpoint is being written"
+    assert while_saving >= 10, "some kills should come while a checkpoint is being written"
     for folder in (whole, killed):
         process = server.Process(target=victim.train, args=(folder, saved + 3, 0))
         process.start()
         process.join()
         assert process.exitcode == 0
     assert_same_end(whole, killed, saved + 3)
-    assert not list(killed.glob(".octavo-*")), "unfinished files are left"
+    assert not unfinished(killed), "unfinished files are left"

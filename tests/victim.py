@@ -14,7 +14,7 @@ from octavo.nn.config import TrainConfig
 from octavo.nn.trainer import Trainer
 
 # Many weights and little to compute, so that most of the time goes into saving.
-SHAPE = GPTConfig(vocab_size=8192, context=8, layers=1, heads=2, width=64, dropout=0.1)
+SHAPE = GPTConfig(vocab_size=16384, context=8, layers=1, heads=2, width=64, dropout=0.1)
 TOKENS = np.random.default_rng(0).integers(0, SHAPE.vocab_size, 2000).astype(np.uint16)
 
 
