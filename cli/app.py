@@ -1,6 +1,8 @@
 """The command with its subcommands: errors in one sentence, options in groups."""
 
+import errno
 import os
+import sys
 from typing import Any
 
 import click
@@ -14,20 +16,44 @@ from .train import train
 __all__ = ["main"]
 
 
+_CURES = {
+    errno.ENOENT: "it may have been moved or removed: name what is there",
+    errno.EACCES: "change its permissions, or name another",
+    errno.EPERM: "change its permissions, or name another",
+    errno.EROFS: "name another place, which can be written",
+    errno.ENOSPC: "free space on that disk, or name another place",
+}
+
+
 class _App(click.Group):
     """Turns what the library raises for bad input into one sentence and exit code 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            # A terminal that lacks a character shows a question mark.
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+        except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise
-        except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        except Exception as error:
             if os.environ.get("OCTAVO_DEBUG", "") not in ("", "0"):
                 raise
-            raise click.ClickException(" ".join(str(error).split()) or type(error).__name__) from None
+            raise click.ClickException(_sentence(error)) from None
         except KeyboardInterrupt:
             ctx.exit(130)
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename is not None:
+        cure = _CURES.get(error.errno or 0, "name another, or mend it")
+        return f"{os.fsdecode(error.filename)}: {error.strerror}; {cure}"
+    if isinstance(error, MemoryError):
+        return f"{text or 'there is too little memory'}; take a smaller batch, context or model"
+    if isinstance(error, (ValueError, RuntimeError, OSError)) and text:
+        return text
+    return f"a fault of Octavo's own: {type(error).__name__}: {text}; please report what OCTAVO_DEBUG=1 shows of it"
 
 
 @click.group(cls=_App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -21,26 +21,24 @@ def evaluate(run: Path, source: str | None, batch_size: int, device: str, thread
     """
     import tempfile
 
-    from .. import tokenizer as tokenizers
-    from ..nn import checkpoint
     from ..nn.data import EvalBatches, TokenFile, write_tokens
     from ..nn.evaluate import evaluate as evaluate_model
-    from ..nn.run import Run
     from ..nn.text import read_texts
+    from .load import load
     from .status import bar, compilation_shown
 
     use_machine(device, threads)
-    files = Run(run)
-    files.read_config()
-    tokenizer = tokenizers.load(files.tokenizer)
-    model = checkpoint.load(files.checkpoint).model()
+    files, tokenizer, model = load(run)
     if source is None:
         tokens = TokenFile(files.val, tokenizer)
     else:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "tokens")
             texts = [document.text for document in read_texts(source)]
-            write_tokens(path, texts, tokenizer, whole_documents=len(texts) > 1)
+            try:
+                write_tokens(path, texts, tokenizer, whole_documents=len(texts) > 1)
+            except ValueError as error:
+                raise ValueError(f"{source}: {error}; give text like that which the run learned from") from None
             tokens = TokenFile(path, tokenizer)
     batches = EvalBatches(tokens.tokens, batch_size, model.config.context)
     with compilation_shown(), bar("evaluating", len(batches), "batch") as shown:

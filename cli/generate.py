@@ -38,17 +38,17 @@ def generate(
     """Write text with the model that octavo train left in the folder RUN."""
     import secrets
 
-    from .. import tokenizer as tokenizers
-    from ..nn import checkpoint
-    from ..nn.run import Run
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("it is not UTF-8; type it in a terminal set to UTF-8", param_hint="--prompt") from None
+
+    from .load import load
     from .status import compilation_shown
     from .text import continuation
 
     use_machine(device, threads)
-    files = Run(run)
-    files.read_config()
-    tokenizer = tokenizers.load(files.tokenizer)
-    model = checkpoint.load(files.checkpoint).model()
+    _, tokenizer, model = load(run)
     seed = secrets.randbits(32) if seed is None else seed
     choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     choice |= {"repetition_penalty": repetition_penalty, "seed": seed}

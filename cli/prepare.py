@@ -13,6 +13,7 @@ from ..nn.run import Run
 from ..nn.text import Split, read_texts, split_texts
 from ..tokenizer import Tokenizer
 from ..tokenizer import train as train_tokenizer
+from .load import require_memory
 from .presets import STANDARD_LIBRARY
 from .status import bar
 
@@ -38,7 +39,8 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
     val_fraction = settings.pop("val_fraction")
     shape = {name: settings.pop(name) for name in ("context", "layers", "heads", "width", "dropout", "bias")}
     training = TrainConfig(**settings)
-    GPTConfig(vocab_size=1, **shape)  # complains before the text is read
+    require_memory(GPTConfig(vocab_size=1, **shape))  # complains before the text is read
+    _require_free(out)
     split = split_texts(read_texts(source), val_fraction)
     name = STANDARD_LIBRARY if source is None else "standard input" if source == "-" else source
     click.echo(f"text       {name}: {split}")
@@ -71,10 +73,18 @@ def _tokenizer(kind: str, vocab_size: int | None, split: Split) -> Tokenizer:
         return train_tokenizer(kind, texts, vocab_size, progress=progress)
 
 
+def _require_free(out: Path | None) -> None:
+    if out is None or not out.exists():
+        return
+    if not out.is_dir():
+        raise ValueError(f"{str(out)!r} is a file; give another --out, a new or an empty folder")
+    if any(out.iterdir()):
+        raise ValueError(f"{str(out)!r} is there already; give another --out, or go on with --resume {out}")
+
+
 def _new_folder(out: Path | None) -> Path:
     if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ValueError(f"{str(out)!r} is there already; give another --out, or go on with --resume {out}")
+        _require_free(out)
         out.mkdir(parents=True, exist_ok=True)
         return out
     RUNS.mkdir(exist_ok=True)

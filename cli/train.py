@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 _SAMPLE_TOKENS = 160
+_COPIES = 4  # weights, gradients, AdamW's two moments
 # What a resumed run may be told anew: the rest decides what its data and its model are.
 _CHANGEABLE = {"steps", "minutes", "lr", "min_lr", "warmup", "schedule", "betas", "weight_decay", "clip"}
 _CHANGEABLE |= {"eval_every", "eval_batches", "sample_every", "save_every"}
@@ -120,18 +121,19 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
     from ..nn.metrics import LossCurve, Metrics
     from ..nn.progress import Progress
     from ..nn.trainer import Trainer
+    from .load import require_memory, require_vocabulary
 
-    shape, config, source = run.read_config()
+    shape, old, source = run.read_config()
     if not changes.keys().isdisjoint(BUDGETS):
         changes = dict.fromkeys(BUDGETS) | changes
-    config = replace(config, **changes)
+    config = replace(old, **changes)
     tokenizer = tokenizers.load(run.tokenizer)
+    require_vocabulary(tokenizer, shape, run.config)
     train, val = TokenFile(run.train, tokenizer), TokenFile(run.val, tokenizer)
     prompt = "def " if source == STANDARD_LIBRARY else ""
     random.seed(config.seed)
+    require_memory(shape, _COPIES)
     model = GPT(shape)
-    if changes:
-        run.write_config(shape, config, source)
     trainer = Trainer(
         model,
         config,
@@ -142,8 +144,12 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
         callbacks=[Metrics(run.metrics), LossCurve(run.metrics, run.plot), Progress()],
         sample=lambda: _sample(model, tokenizer, prompt, config.seed),
     )
-    remove_unfinished(run.folder)
+    if not run.checkpoint.exists():
+        _require_fresh(run, old.save_every)
     trainer.resume()
+    remove_unfinished(run.folder)
+    if changes:
+        run.write_config(shape, config, source)
     _introduce(trainer, tokenizer, len(train.tokens), len(val.tokens))
     try:
         final = trainer.fit()
@@ -151,6 +157,18 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
         click.echo(f"stopped after step {trainer.step:,}; go on with: octavo train --resume {run.folder}", err=True)
         raise
     _conclude(run, final, prompt, _sample(model, tokenizer, prompt, config.seed))
+
+
+def _require_fresh(run: "Run", save_every: int) -> None:
+    """Raises where a checkpoint must have been there, since starting anew would lose the metrics as well."""
+    from ..nn.metrics import read_metrics
+
+    done = max((line["step"] for line in read_metrics(run.metrics)), default=0)
+    if 0 < save_every < done:
+        raise FileNotFoundError(
+            f"{run.checkpoint} is missing, though the run had come to step {done:,}; put it back, or remove "
+            f"{run.metrics.name} to begin at step 0"
+        )
 
 
 def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int) -> None:

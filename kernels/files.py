@@ -1,5 +1,6 @@
 """Files that are either the old one or the new one, whenever the process is killed."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -7,9 +8,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write", "remove_unfinished"]
+__all__ = ["atomic_write", "remove_unfinished", "writing"]
 
 _UNFINISHED = ".octavo-{}.tmp"
+_LOCKED = "make its folder writable, or choose another"
+_CURES = {
+    "ENOSPC": "free space on that disk and try again",
+    "EDQUOT": "free space within your quota and try again",
+    "EFBIG": "raise the limit on the size of a file (ulimit -f), or choose another disk",
+    "EACCES": _LOCKED,
+    "EPERM": _LOCKED,
+    "EROFS": _LOCKED,
+}
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], through: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Makes of an OSError within the block a sentence: which file cannot be written, why, and what to do.
+
+    Its type stays. One that names a file other than `through`, the name under which `path` is written, is left alone.
+    """
+    names = (None, os.fspath(path if through is None else through))
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in names:
+            raise
+        cure = _CURES.get(errno.errorcode.get(error.errno, ""), "choose another place")
+        raise type(error)(f"cannot write {os.fspath(path)}: {error.strerror}; {cure}") from None
 
 
 @contextmanager
@@ -23,6 +49,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         FileNotFoundError: the folder does not exist.
         IsADirectoryError: `path` is a folder.
+        OSError: the disk is full, the folder cannot be written.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -32,13 +59,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     # A name of its own, not target.name with a suffix: that could pass the file system's limit on names.
     temporary = target.with_name(_UNFINISHED.format(secrets.token_hex(8)))
     try:
-        with open(temporary, "xb") as file:
+        with writing(target, temporary), open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with writing(target, temporary):
+            os.replace(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the failure that led here tells more
+            temporary.unlink(missing_ok=True)
     # The rename itself is durable only with its folder; Windows and some network file systems refuse this.
     with suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)

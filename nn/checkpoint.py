@@ -1,11 +1,14 @@
 """Checkpoints: one safetensors file with all that a run needs to go on.
 
 Weights are `model.<name>`, the optimiser's arrays `optimizer.<name>`; everything else is JSON under the key `octavo`
-of the file's metadata. The file is the old one or the new one, whenever the process is killed.
+of the file's metadata, and under `crc32` the checksum of it all. The file is the old one or the new one, whenever the
+process is killed.
 """
 
 import json
 import os
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +24,8 @@ from .optim import Optimizer
 
 __all__ = ["Checkpoint", "load", "save"]
 
-_KEY = "octavo"
-_VERSION = 1
+_KEY, _CHECKSUM = "octavo", "crc32"
+_VERSION = 2
 _FIELDS = {"version", "architecture", "config", "random", "optimizer", "extra"}
 
 
@@ -39,7 +42,7 @@ def save(
         extra: anything that JSON can hold: the step, the place in the data, the best loss.
 
     Raises:
-        ValueError: `extra` holds something that JSON has no form for.
+        ValueError: `extra` holds something that JSON has no form for, or an array NaN or infinity.
         OSError: the file cannot be written.
     """
     state = optimizer.state_dict() if optimizer else {}
@@ -57,8 +60,13 @@ def save(
         text = json.dumps(meta)
     except (TypeError, ValueError) as error:
         raise ValueError(f"checkpoint: extra: expected what JSON can hold: {error}") from None
+    arrays = {name: np.ascontiguousarray(x) for name, x in arrays.items()}
+    if name := _not_finite(arrays):
+        raise ValueError(
+            f"{path}: not written, since {name} has NaN or infinity, and the old file is kept; lower the learning rate"
+        )
     # Not save_file: it puts a file of its own in the place of the open one, which then misses the fsync.
-    data = save_arrays({name: np.ascontiguousarray(x) for name, x in arrays.items()}, {_KEY: text})
+    data = save_arrays(arrays, {_KEY: text, _CHECKSUM: checksum(text, arrays)})
     with atomic_write(path) as file:
         file.write(data)
 
@@ -123,18 +131,24 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is cut off, not a checkpoint, or of a version or architecture that this Octavo does not know.
+        ValueError: it is damaged, not a checkpoint, or of a version or architecture that this Octavo does not know.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint file")
+        raise FileNotFoundError(f"{path}: no such checkpoint file; name one that Octavo saved")
     try:
         with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            notes = file.metadata() or {}
+            text = notes.get(_KEY, "")
             arrays = {name: file.get_tensor(name) for name in file.keys()} if text else {}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, AttributeError, KeyError, TypeError) as error:  # the latter: a dtype that NumPy lacks
         raise ValueError(f"{path}: is damaged or not a safetensors file ({error}); use an earlier checkpoint") from None
     meta = _meta(path, text)
+    if notes.get(_CHECKSUM) != checksum(text, arrays):
+        raise ValueError(f"{path}: is damaged: its content does not match its checksum; use an earlier checkpoint")
+    _check_fields(path, meta)
+    if name := _not_finite(arrays):
+        raise ValueError(f"{path}: {name} has NaN or infinity: training had diverged; use an earlier checkpoint")
     weights = {name.removeprefix("model."): x for name, x in arrays.items() if name.startswith("model.")}
     state = {name.removeprefix("optimizer."): x for name, x in arrays.items() if name.startswith("optimizer.")}
     if len(weights) + len(state) < len(arrays):
@@ -148,17 +162,40 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     )
 
 
-def _meta(path: Path, text: str | None) -> dict[str, Any]:
-    try:
-        meta = json.loads(text or "")
-    except json.JSONDecodeError:
-        meta = None
-    if not isinstance(meta, dict) or "version" not in meta:
+def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of the JSON text and of names, types, shapes and bytes of all arrays, 8 hex digits."""
+    crc = zlib.crc32(text.encode())
+    for name, x in sorted(arrays.items()):
+        crc = zlib.crc32(f"{name} {x.dtype.str} {x.shape}".encode(), crc)
+        crc = zlib.crc32(x.reshape(-1).view(np.uint8).data, crc)
+    return f"{crc:08x}"
+
+
+def _not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """The name of an array that has NaN or infinity, if any: minimum and maximum show it without a copy."""
+    for name, x in arrays.items():
+        if x.size and x.dtype.kind == "f" and not (np.isfinite(x.min()) and np.isfinite(x.max())):
+            return name
+    return None
+
+
+def _meta(path: Path, text: str) -> dict[str, Any]:
+    if not text:
         raise ValueError(f"{path}: is a safetensors file, but no Octavo checkpoint; name one that Octavo saved")
+    try:
+        meta = json.loads(text)
+        if not isinstance(meta, dict) or "version" not in meta:
+            raise ValueError("no object with a version")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is damaged: its metadata is not JSON ({error}); use an earlier checkpoint") from None
     if meta["version"] != _VERSION:
         raise ValueError(
             f"{path}: has format {meta['version']!r}, and this Octavo reads {_VERSION}; use the version that wrote it"
         )
+    return meta
+
+
+def _check_fields(path: Path, meta: dict[str, Any]) -> None:
     if meta.keys() != _FIELDS or str(meta["architecture"]) not in ARCHITECTURES:
         raise ValueError(
             f"{path}: expected the fields {', '.join(sorted(_FIELDS))} and an architecture among "
@@ -167,4 +204,3 @@ def _meta(path: Path, text: str | None) -> dict[str, Any]:
     for name in ("optimizer", "random", "extra"):
         if not isinstance(meta[name], dict):
             raise ValueError(f"{path}: {name}: expected an object, got {meta[name]!r}; use an earlier checkpoint")
-    return meta

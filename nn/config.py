@@ -1,6 +1,6 @@
 """What a training run is told, checked, and kept as JSON."""
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -11,12 +11,15 @@ __all__ = ["TrainConfig"]
 
 
 def _whole(low: int) -> tuple[str, Callable[[Any], bool]]:
-    return f"a whole number of at least {low}", lambda value: type(value) is int and value >= low
+    return (
+        f"a whole number of at least {low} and below 2**63",
+        lambda value: type(value) is int and low <= value < 1 << 63,
+    )
 
 
 def _number(low: float, *, above: bool = False) -> tuple[str, Callable[[Any], bool]]:
     def fits(value: Any) -> bool:
-        real = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        real = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         return real and (value > low if above else value >= low)
 
     return f"a number {'over' if above else 'of at least'} {low:g}", fits

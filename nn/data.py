@@ -2,13 +2,15 @@
 
 A token file is the eight bytes OCTAVOTK, the length of the header as a little-endian uint32, the header, and
 the tokens as little-endian uint16 or uint32. The header is JSON in UTF-8, padded with spaces so that the
-tokens start at a multiple of 64 bytes; the padding counts in its length.
+tokens start at a multiple of 64 bytes; the padding counts in its length. Its last field is the CRC-32 of the
+tokens and then of the other fields.
 """
 
 import json
 import operator
 import os
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +28,7 @@ IGNORE_INDEX = -100
 Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 _MAGIC = b"OCTAVOTK"
-_VERSION = 1
+_VERSION = 2
 _PREFIX = struct.Struct("<8sI")
 _ALIGNMENT = 64
 _LONGEST_HEADER = 1 << 16
@@ -77,9 +79,9 @@ def write_tokens(
         "fingerprint": tokenizer.fingerprint,
     }
     # Both counts are known only at the end: this leaves room for the longest.
-    longest = _PREFIX.size + len(json.dumps(fields | {"count": 1 << 63, "bytes": 1 << 63}))
+    longest = _PREFIX.size + len(json.dumps(fields | {"count": 1 << 63, "bytes": 1 << 63, "crc32": "01234567"}))
     start = -(-longest // _ALIGNMENT) * _ALIGNMENT
-    count = size = 0
+    count = size = crc = 0
     with atomic_write(path) as file:
         file.seek(start)
         for text in texts:
@@ -91,20 +93,23 @@ def write_tokens(
                     f"the tokenizer gave ids from {ids.min()} to {ids.max()}, its vocab_size is "
                     f"{vocab_size}; mend the tokenizer"
                 )
-            file.write(ids.astype(_DTYPES[name]).data)
+            ids = ids.astype(_DTYPES[name])
+            file.write(ids.data)
+            crc = zlib.crc32(ids.data, crc)
             text_bytes = len(text.encode("utf-8"))
             count, size = count + ids.size, size + text_bytes
             if progress is not None:
                 progress(text_bytes)
         if count == 0:
             raise ValueError(f"{path} would hold no tokens: the text is empty; give at least one character")
-        header = json.dumps(fields | {"count": count, "bytes": size}).encode("utf-8")
+        fields |= {"count": count, "bytes": size}
+        header = json.dumps(fields | {"crc32": _checksum(fields, crc)}).encode("utf-8")
         file.seek(0)
         file.write(_PREFIX.pack(_MAGIC, start - _PREFIX.size) + header.ljust(start - _PREFIX.size))
 
 
 class TokenFile:
-    """A token file, mapped into memory read-only and checked in full: sizes, dtype, ids in range.
+    """A token file, mapped into memory read-only and checked in full: sizes, dtype, checksum, ids in range.
 
     Args:
         path: written by `write_tokens`.
@@ -143,6 +148,8 @@ class TokenFile:
             if tokenizer is not None:
                 self._check_tokenizer(path, tokenizer)
             self.tokens = np.memmap(file, dtype, "r", start, (header["count"],))
+        if header.pop("crc32") != _checksum(header, zlib.crc32(self.tokens.data)):
+            raise _damaged(path, "its content does not match its checksum")
         if (largest := self.tokens.max()) >= self.vocab_size:
             raise _damaged(path, f"it has a token {largest}, its vocab_size is {self.vocab_size}")
 
@@ -293,16 +300,21 @@ def _read_header(path: Path, data: bytes) -> tuple[int, dict[str, Any]]:
     return start, header
 
 
+def _checksum(fields: Mapping[str, Any], crc: int) -> str:
+    return f"{zlib.crc32(json.dumps(fields).encode(), crc):08x}"
+
+
 def _is_positive(value: object) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value < 1 << 63
 
 
 _FIELDS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("dtype", " or ".join(_DTYPES), lambda value: value in tuple(_DTYPES)),
     ("count", "a whole number over 0", _is_positive),
-    ("bytes", "a whole number of at least 0", lambda value: type(value) is int and value >= 0),
+    ("bytes", "a whole number of at least 0", lambda value: type(value) is int and 0 <= value < 1 << 63),
     ("vocab_size", "a whole number over 0", _is_positive),
     ("fingerprint", "a string", lambda value: isinstance(value, str)),
+    ("crc32", "a string", lambda value: isinstance(value, str)),
 )
 
 

@@ -5,15 +5,20 @@ A line of a step has `step`, `loss` (nats per token), `lr`, `grad_norm`, `tokens
 """
 
 import json
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..kernels.files import atomic_write
+from ..kernels.files import atomic_write, writing
 from .callback import Callback, Estimate, Step
 from .trainer import Trainer
 
 __all__ = ["LossCurve", "Metrics", "draw_losses", "read_metrics"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Metrics(Callback):
@@ -41,27 +46,35 @@ class Metrics(Callback):
 
     def on_end(self, trainer: Trainer) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what cannot be written was told of when it was tried
+                self._file.close()
             self._file = None
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._file is not None:
-            self._file.write(json.dumps(line) + "\n")
+            with writing(self.path):
+                self._file.write(json.dumps(line) + "\n")
 
 
 class LossCurve(Callback):
-    """Draws the losses into a PNG when training ends, from the metrics that a `Metrics` before it wrote."""
+    """Draws the losses into a PNG when training ends, from the metrics that a `Metrics` before it wrote.
+
+    A picture that cannot be written costs a warning: the run itself is saved.
+    """
 
     def __init__(self, metrics: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
         self.metrics, self.path = metrics, path
 
     def on_end(self, trainer: Trainer) -> None:
-        if lines := read_metrics(self.metrics):
-            draw_losses(lines, self.path)
+        try:
+            if lines := read_metrics(self.metrics):
+                draw_losses(lines, self.path)
+        except OSError as error:
+            _log.warning("%s", error)
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The lines of a file of metrics, none if it is not there; one that a killed process left unfinished is dropped."""
+    """The lines of a file of metrics, none if it is not there; one that is unfinished or damaged is dropped."""
     lines = []
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
@@ -70,11 +83,15 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     for line in text.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(value, dict) and isinstance(value.get("step"), int):
+        if isinstance(value, dict) and type(value.get("step")) is int and all(map(_is_number, value.values())):
             lines.append(value)
     return lines
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
 
 
 def draw_losses(lines: list[dict[str, Any]], path: str | os.PathLike[str]) -> None:
@@ -92,6 +109,7 @@ def draw_losses(lines: list[dict[str, Any]], path: str | os.PathLike[str]) -> No
         if points:
             axes.plot(*zip(*points, strict=True), label=label, **style)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150)

@@ -11,6 +11,7 @@ from .trainer import Trainer
 
 __all__ = ["Progress"]
 
+_LONGEST = 1e13  # seconds that timedelta can hold
 _SMOOTHING = 0.9  # weight of the past in the mean loss and speed shown
 
 
@@ -71,7 +72,7 @@ class Progress(Callback):
             left.append((config.steps - trainer.step) * self._seconds.value)
         if config.minutes:
             left.append(60 * config.minutes - trainer.elapsed)
-        return max(min(left), 0.0)
+        return min(max(min(left), 0.0), _LONGEST)
 
 
 def _say(text: str) -> None:

@@ -78,5 +78,5 @@ class Run:
                 raise ValueError("expected an object with model, training and source")
             model = GPTConfig.from_dict(document["model"])
             return model, TrainConfig.from_json(document["training"]), str(document["source"])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.config} is damaged: {error}; train anew, or mend it") from None

@@ -124,6 +124,7 @@ class Trainer:
 
         Raises:
             NonFiniteLoss: the last checkpoint is kept.
+            ValueError: an update made the weights infinite; the last checkpoint is kept.
             KeyboardInterrupt: Ctrl-C; if there is a checkpoint path, the state was saved.
         """
         self.model.train()
@@ -175,7 +176,9 @@ class Trainer:
         saved = checkpoint.load(self._path)
         step, elapsed = saved.extra.get("step"), saved.extra.get("elapsed")
         if type(step) is not int or step < 0 or not isinstance(elapsed, float) or not 0 <= elapsed < math.inf:
-            raise ValueError(f"{self._path} is no checkpoint of a training: step {step!r}, elapsed {elapsed!r}")
+            raise ValueError(
+                f"{self._path} is no checkpoint of a training: step {step!r}, elapsed {elapsed!r}; name one of a run"
+            )
         saved.restore(self.model, self.optimizer)
         self.step, self._saved_step, self._elapsed = step, step, elapsed
 

@@ -91,7 +91,7 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 2}, "has format 2, and this Octavo reads 1"),
+        ({"version": 3}, "has format 3, and this Octavo reads 2"),
         ({"architecture": ["GPT"]}, "expected the fields"),
         ({"surprise": 1}, "expected the fields"),
         ({"config": {"vocab_size": 11}}, "GPTConfig: missing context"),
@@ -116,6 +116,29 @@ def test_changed_arrays_are_refused(saved: Path) -> None:
     rewrite(saved, arrays, {"random": {"seed": -1, "offset": 0, "initialised": 0}})
     with pytest.raises(ValueError, match=r"model.safetensors: seed: expected an integer"):
         checkpoint.load(saved).restore(*run())
+
+
+def test_a_changed_byte_is_noticed(saved: Path) -> None:
+    whole = saved.read_bytes()
+    for place in (whole.index(b'step\\": 2') + 8, len(whole) - 1):
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=rf"{re.escape(str(saved))}: is damaged: .* checksum; use an earlier"):
+            checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_neither_saved_nor_loaded(saved: Path, value: float) -> None:
+    before = saved.read_bytes()
+    model = GPT(CONFIG)
+    model.wte.weight.data[3, 2] = value
+    with pytest.raises(ValueError, match=r"not written, since model.wte.weight has NaN.*old file is kept"):
+        checkpoint.save(saved, model)
+    assert saved.read_bytes() == before
+    arrays = load_file(saved)
+    arrays["model.wte.weight"][3, 2] = value
+    rewrite(saved, arrays, {})
+    with pytest.raises(ValueError, match=r"model.wte.weight has NaN or infinity: training had diverged"):
+        checkpoint.load(saved)
 
 
 def test_another_model_is_refused(saved: Path) -> None:
@@ -145,4 +168,5 @@ def test_a_full_disk_leaves_the_old_file(saved: Path, monkeypatch: pytest.Monkey
 def rewrite(path: Path, arrays: dict, change: dict) -> None:
     size = int.from_bytes(path.read_bytes()[:8], "little")
     meta = json.loads(json.loads(path.read_bytes()[8 : 8 + size])["__metadata__"]["octavo"])
-    save_file(arrays, path, {"octavo": json.dumps(meta | change)})
+    text = json.dumps(meta | change)
+    save_file(arrays, path, {"octavo": text, "crc32": checkpoint.checksum(text, arrays)})

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -45,12 +46,13 @@ def test_the_format(path):
     length = struct.unpack("<I", data[8:12])[0]
     assert data[:8] == b"OCTAVOTK" and (12 + length) % 64 == 0
     assert json.loads(data[12 : 12 + length].decode()) == {
-        "version": 1,
+        "version": 2,
         "dtype": "uint16",
         "count": 3,
         "bytes": 2,
         "vocab_size": 65536,
         "fingerprint": "characters",
+        "crc32": "1527e125",
     }
     assert data[12 + length :] == b"a\0b\0\0\1"
 
@@ -76,7 +78,10 @@ def test_a_failed_write_leaves_the_old_file(path):
 
 def _with_header(data, **fields):
     start = 12 + struct.unpack("<I", data[8:12])[0]
-    header = json.dumps(json.loads(data[12:start]) | fields).encode()
+    changed = json.loads(data[12:start]) | fields
+    del changed["crc32"]
+    crc = zlib.crc32(json.dumps(changed).encode(), zlib.crc32(data[start:]))
+    header = json.dumps(changed | {"crc32": f"{crc:08x}"} | fields).encode()
     return data[:12] + header.ljust(start - 12) + data[start:]
 
 
@@ -93,7 +98,7 @@ def _with_header(data, **fields):
         (lambda data: data[:12] + b"[" * (len(data) - 12), "header is not JSON"),
         (lambda data: data[:8] + struct.pack("<I", 50036) + b"[" * 50036, "header is not JSON"),
         (lambda data: data[:12] + b"\xff" + data[13:], "header is not JSON"),
-        (lambda data: _with_header(data, version=2), "is a token file of version 2, this Octavo reads 1"),
+        (lambda data: _with_header(data, version=3), "is a token file of version 3, this Octavo reads 2"),
         (lambda data: _with_header(data, dtype="float16"), "dtype must be uint16 or uint32, got 'float16'"),
         (lambda data: _with_header(data, dtype=["uint16"]), "dtype must be"),
         (lambda data: _with_header(data, dtype="uint32"), "promises"),
@@ -102,6 +107,9 @@ def _with_header(data, **fields):
         (lambda data: _with_header(data, bytes=-1), "bytes must be a whole number of at least 0, got -1"),
         (lambda data: _with_header(data, vocab_size=True), "vocab_size must be a whole number over 0"),
         (lambda data: _with_header(data, vocab_size=98), "it has a token 256, its vocab_size is 98"),
+        (lambda data: data[:-6] + b"b" + data[-5:], "its content does not match its checksum"),
+        (lambda data: _with_header(data, crc32="0"), "its content does not match its checksum"),
+        (lambda data: _with_header(data, crc32=0), "crc32 must be a string, got 0"),
         (lambda data: _with_header(data, fingerprint=None), "fingerprint must be a string, got None"),
     ],
 )

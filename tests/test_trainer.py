@@ -249,7 +249,7 @@ def test_configuration_survives_json_and_refuses_nonsense(tmp_path):
     assert run.read_config() == (SHAPE, CONFIG, "a text")
     for values, message in (
         ({}, "needs an end"),
-        ({"steps": 0}, "steps must be a whole number of at least 1, or None; got 0"),
+        ({"steps": 0}, r"steps must be a whole number of at least 1 and below 2\*\*63, or None; got 0"),
         ({"steps": True}, "steps must be"),
         ({"minutes": math.nan}, "minutes must be a number over 0"),
         ({"steps": 5, "warmup": 5}, "warmup must be less than steps, 5; got 5"),

@@ -190,7 +190,7 @@ class _Cache:
             with atomic_write(self.path) as file:
                 file.write(dumps(result._reduce()))
         except OSError as error:
-            log.warning("kernel cache: cannot write %s (%s)", self.path, error)
+            log.warning("kernel cache: %s", error)
 
 
 @lru_cache(None)

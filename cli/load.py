@@ -1,0 +1,58 @@
+"""A finished run, ready for use; and what must hold before a model is made."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..nn import GPT, GPTConfig
+    from ..nn.run import Run
+    from ..tokenizer import Tokenizer
+
+__all__ = ["load", "require_memory", "require_vocabulary"]
+
+
+def load(folder: Path) -> "tuple[Run, Tokenizer, GPT]":
+    """The files, the tokenizer and the model of the run in a folder.
+
+    Raises:
+        FileNotFoundError: no run, or a file of it is missing.
+        ValueError: a file is damaged, or they are not of the same run.
+    """
+    from .. import tokenizer as tokenizers
+    from ..nn import checkpoint
+    from ..nn.run import Run
+
+    run = Run(folder)
+    run.read_config()
+    if not run.checkpoint.exists():
+        raise FileNotFoundError(
+            f"{run.checkpoint} is not there: the run has saved nothing yet; go on with octavo train --resume {folder}"
+        )
+    tokenizer = tokenizers.load(run.tokenizer)
+    saved = checkpoint.load(run.checkpoint)
+    require_vocabulary(tokenizer, saved.config, run.checkpoint)
+    require_memory(saved.config)
+    return run, tokenizer, saved.model()
+
+
+def require_vocabulary(tokenizer: "Tokenizer", shape: "GPTConfig", origin: Path) -> None:
+    """ValueError where a model (from the file `origin`) was made for another tokenizer."""
+    if shape.vocab_size != tokenizer.vocab_size:
+        raise ValueError(
+            f"{origin} has a model of {shape.vocab_size:,} tokens, tokenizer.json beside it has "
+            f"{tokenizer.vocab_size:,}; put back the one that the run was made with"
+        )
+
+
+def require_memory(shape: "GPTConfig", copies: int = 1) -> None:
+    """ValueError where this machine cannot hold so many copies of a model's float32 weights."""
+    import psutil
+
+    weights = shape.width * (shape.vocab_size + shape.context + 12 * shape.width * shape.layers)
+    needed, there = 4 * copies * weights, psutil.virtual_memory().total
+    if needed > there:
+        raise ValueError(
+            f"a model of {shape.layers:,} layers, width {shape.width:,}, context {shape.context:,} and "
+            f"{shape.vocab_size:,} tokens needs {needed / 1e9:,.0f} GB of memory, this machine has {there / 1e9:,.0f}; "
+            "choose a smaller one"
+        )
