@@ -78,7 +78,7 @@ def _gelu_tanh_derivative(x):
         ("log", np.log, 2, 0.5, 2, False),
         ("log1p", np.log1p, 3, 1e-9, 0.999, True),
         ("log1p", np.log1p, 3, 1e-9, 1e37, False),
-        ("erf", _erf, 3, 1e-9, 7, True),
+        ("erf", _erf, 2, 1e-9, 7, True),
         ("sin", np.sin, 2, 1e-9, 100, True),
         ("sin", np.sin, 2, 1, 3e38, True),
         ("cos", np.cos, 2, 1e-9, 100, True),

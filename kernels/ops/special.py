@@ -67,7 +67,7 @@ def erf(x: Floats) -> Floats:
     Args:
         x: float32 or float64, of any shape.
 
-    Numerics: at most 3 ulp on the CPU.
+    Numerics: at most 2 ulp on the CPU.
     Source: elementary.
 
     >>> erf(np.array([0.0, 1.0])).round(3).tolist()
