@@ -4,6 +4,7 @@ from .. import __version__ as _  # fails in a bare `import kernels`, which other
 from . import device, dispatch
 from .dispatch import Op, registry
 from .ops.attention import attention, attention_backward
+from .ops.comparison import eq, ge, gt, le, logical_and, logical_not, logical_or, lt, ne, where, where_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
 from .ops.elementwise import (
@@ -51,6 +52,36 @@ from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
 from .ops.norm import layer_norm, layer_norm_backward
 from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
+from .ops.piecewise import (
+    abs,
+    abs_backward,
+    ceil,
+    ceil_backward,
+    clip,
+    clip_backward,
+    floor,
+    floor_backward,
+    maximum,
+    maximum_backward,
+    minimum,
+    minimum_backward,
+    round,
+    round_backward,
+    sign,
+    sign_backward,
+    trunc,
+    trunc_backward,
+)
+from .ops.power import (
+    pow,
+    pow_backward,
+    reciprocal,
+    reciprocal_backward,
+    rsqrt,
+    rsqrt_backward,
+    square,
+    square_backward,
+)
 from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
 from .ops.sampling import sample
 from .ops.softmax import softmax, softmax_backward
