@@ -22,6 +22,7 @@ from .ops.activation import (
     swiglu_backward,
 )
 from .ops.attention import attention, attention_backward
+from .ops.comparison import eq, ge, gt, le, logical_and, logical_not, logical_or, lt, ne, where, where_backward
 from .ops.convolution import causal_conv1d, causal_conv1d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
@@ -104,6 +105,36 @@ from .ops.norm import (
     rms_norm_backward,
 )
 from .ops.optimizer import adamw_, grad_norm, lion_, scale_, sgd_
+from .ops.piecewise import (
+    abs,
+    abs_backward,
+    ceil,
+    ceil_backward,
+    clip,
+    clip_backward,
+    floor,
+    floor_backward,
+    maximum,
+    maximum_backward,
+    minimum,
+    minimum_backward,
+    round,
+    round_backward,
+    sign,
+    sign_backward,
+    trunc,
+    trunc_backward,
+)
+from .ops.power import (
+    pow,
+    pow_backward,
+    reciprocal,
+    reciprocal_backward,
+    rsqrt,
+    rsqrt_backward,
+    square,
+    square_backward,
+)
 from .ops.reduce import all, any, mean, mean_backward, prod, prod_backward, sum, sum_backward
 from .ops.rotary import rotary, rotary_backward
 from .ops.sampling import penalize_repetition, sample

@@ -108,6 +108,11 @@ class Tensor(Shaped):
     def __iter__(self) -> Iterator["Tensor"]:
         return iter(self.unbind(0))
 
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"bool: expected one element, got a tensor of shape {self.shape}; use `is` or its .data")
+        return bool(self.data.item())
+
     def numpy(self) -> np.ndarray:
         """The array itself, not a copy."""
         return self.data
@@ -223,7 +228,14 @@ class Tensor(Shaped):
     __mul__, __rmul__ = _operator("mul")
     __truediv__, __rtruediv__ = _operator("div")
     __matmul__, __rmatmul__ = _operator("matmul")
-    __neg__ = _method("neg")
+    __pow__, __rpow__ = _operator("pow")
+    __and__, __rand__ = _operator("logical_and")
+    __or__, __ror__ = _operator("logical_or")
+    __eq__, __ne__ = _operator("eq")[0], _operator("ne")[0]  # type: ignore[assignment]
+    __lt__, __le__ = _operator("lt")[0], _operator("le")[0]
+    __gt__, __ge__ = _operator("gt")[0], _operator("ge")[0]
+    __hash__ = object.__hash__  # tensors are looked up by identity, not by their values
+    __neg__, __abs__, __invert__ = _method("neg"), _method("abs"), _method("logical_not")
     exp, log, sqrt = _method("exp"), _method("log"), _method("sqrt")
     expm1, log1p, erf = _method("expm1"), _method("log1p"), _method("erf")
     sin, cos, tan = _method("sin"), _method("cos"), _method("tan")
@@ -243,7 +255,7 @@ class Tensor(Shaped):
 
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (bool, int, float)):
-            return np.array(other, self.dtype)
+            return np.array(other, None if isinstance(other, float) and self.dtype.kind != "f" else self.dtype)
         return other if isinstance(other, (Tensor, np.ndarray)) else NotImplemented
 
 

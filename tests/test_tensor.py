@@ -32,6 +32,8 @@ COMPOSITES = {
     "scatter": lambda x, y: x.scatter(1, IDS, y[:, :3]) * y.scatter_add(1, IDS, x[:, 1:]),
     "einsum": lambda x, y: F.einsum("ij,kj,ij->ki", x, y, y),
     "shapes": lambda x, y: x.flatten().unsqueeze(0).squeeze(0).reshape(4, 3).T * F.pad(y.mT.chunk(2)[1].mT, (1, 1)),
+    "powers and bounds": lambda x, y: (x * x + 1) ** y + 2**x - abs(y) * F.clip(x, -0.5, 1) + F.maximum(x, y),
+    "choice": lambda x, y: F.where((x > y) & ~(y < -1) | (x <= -2), x * y, F.square(x)),
     "softmax": lambda x, y: x.softmax() * (y * y + 1).log() + x.relu(),
 }
 
@@ -80,6 +82,20 @@ def test_numbers_and_arrays_keep_their_dtypes() -> None:
         Tensor([1, 2], requires_grad=True)
     with pytest.raises(TypeError, match="expected an array or numbers, got str"):
         Tensor("1.5")
+
+
+def test_comparisons_are_off_the_tape_and_tensors_are_looked_up_by_identity() -> None:
+    x, y = leaf(3), leaf(3)
+    assert (x == x.data).data.all() and not (x != x.data).data.any()
+    assert (x >= 0).dtype == np.bool_ and not (x >= 0).requires_grad
+    assert (x.data < y).data.tolist() == (x.data < y.data).tolist()
+    assert x != None  # noqa: E711
+    assert {x: 1, y: 2}[y] == 2 and len({x, x, y}) == 2
+    assert bool(Tensor([2.0]) == 2) and not Tensor([0.0])
+    with pytest.raises(ValueError, match=r"bool: expected one element, got a tensor of shape \(3,\)"):
+        bool(x == y)
+    with pytest.raises(TypeError, match="expected two arrays of floats or two of integers"):
+        Tensor([1, 2]) == 1.5  # noqa: B015
 
 
 def test_gradients_add_up_and_belong_to_their_leaf() -> None:

@@ -138,7 +138,7 @@ class CFunction:
         self.integers = integers
         self.name = _name(fn, name)
         self.launched = 0
-        self._compiled: dict[tuple[np.dtype, ...], CFunc] = {}
+        self._compiled: dict[tuple[np.dtype, ...], Any] = {}
         kernels.append(self)
 
     def __repr__(self) -> str:
@@ -150,11 +150,13 @@ class CFunction:
         found = self._compiled.get(dtypes) or self.compile(dtypes)
         return found.address
 
-    def compile(self, dtypes: tuple[np.dtype, ...]) -> CFunc:
+    def compile(self, dtypes: tuple[np.dtype, ...]) -> Any:
         """The machine code, from the cache where it is there."""
         with _lock:
             arguments = [types.CPointer(from_dtype(t)) for t in dtypes] + [types.int64] * self.integers
-            made = CFunc(self.fn, (arguments, types.void), {}, {"fastmath": FASTMATH, "error_model": "numpy"})
+            made: Any = CFunc(
+                self.fn, (tuple(arguments), types.void), {}, {"fastmath": FASTMATH, "error_model": "numpy"}
+            )
             cache = made._cache = _Cache("-".join([self.name, *map(str, dtypes)]))
             start = time.perf_counter()
             made.compile()

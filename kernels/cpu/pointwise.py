@@ -45,6 +45,7 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
 
     @wraps(formula)
     def apply(x: Any, y: Any = None, z: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
+        x = x if isinstance(x, np.ndarray) else np.asarray(x)  # its memory is read where an array's lies
         dtype = x.dtype if x.dtype.kind != "b" or y is None else y.dtype
         shape = x.shape
         if y is not None:
@@ -185,7 +186,8 @@ def _block(code, layout, out, x, y, z, start, end):
             else:
                 store(places, o, buffer)
                 if o > 0 and (way == _GATHERED or at == start):
-                    _copy(buffer, load(arrays, o), item, layout[_SIZES], step, (i, j, k, m), n, True)
+                    filled = n if way == _GATHERED else piece
+                    _copy(buffer, load(arrays, o), item, layout[_SIZES], step, (i, j, k, m), filled, True)
         call(code, (load(places, 0), load(places, 1), load(places, 2), load(places, 3), n))
         if layout[_WAY, 0] == _GATHERED:
             _copy(room, out, layout[_ITEM, 0], layout[_SIZES], layout[1], (i, j, k, m), n, False)
