@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty
-from .kernel import Kernel, kernel, primitive
+from .kernel import Kernel, kernel, primitive, subroutine
 
 _ALONG = 16384  # rows of a block when inner is 1
 _ACROSS = 256  # and otherwise
@@ -137,44 +137,43 @@ def measure(name: str, along: Any, join: Callable[[float, float], float], neutra
     """A kernel: of each column of a block first pivot(all elements folded, their number), then Σ term(x, pivot)."""
     combine, center, part = primitive(join), primitive(pivot), primitive(term)
 
+    @subroutine
+    def block_of(pivots, sums, x, begin, end, inner, count):
+        if inner == 1:
+            p = center(np.float64(along(x, begin, end - begin)), end - begin)
+            row, found = x[begin:end], 0.0
+            for k in range(row.size):
+                found += part(row[k], p)
+            pivots[0], sums[0] = p, found
+            return
+        pivots[:], sums[:] = neutral, 0.0
+        for at in range(begin, end, inner):
+            row = x[at : at + pivots.size]
+            for c in range(row.size):
+                pivots[c] = combine(pivots[c], np.float64(row[c]))
+        for c in range(pivots.size):
+            pivots[c] = center(pivots[c], count)
+        for at in range(begin, end, inner):
+            row = x[at : at + pivots.size]
+            for c in range(row.size):
+                sums[c] += part(row[c], pivots[c])
+
     @made_for(term, name, f"f8[3] f8[3] <- T[1] {CUT}")
     def run(pivots, sums, x, tasks, rows, most, group, columns):
         outer, _, inner = pivots.shape
         for task in prange(tasks.shape[0]):
             start, block, first = tasks[task, 0], tasks[task, 1], tasks[task, 2]
-            folded, total = np.empty(columns, np.float64), np.empty(columns, np.float64)
+            count = min(most, rows - block * most)
             for o in range(start, min(start + group, outer)):
                 begin, end, width = span(o, block, first, inner, rows, most, columns)
-                if inner == 1:
-                    p = center(np.float64(along(x, begin, end - begin)), end - begin)
-                    row, found = x[begin:end], 0.0
-                    for k in range(row.size):
-                        found += part(row[k], p)
-                    pivots[o, block, 0], sums[o, block, 0] = p, found
-                    continue
-                count = min(most, rows - block * most)
-                folded[:], total[:] = neutral, 0.0
-                for at in range(begin, end, inner):
-                    row = x[at : at + width]
-                    for c in range(width):
-                        folded[c] = combine(folded[c], np.float64(row[c]))
-                for c in range(width):
-                    folded[c] = center(folded[c], count)
-                for at in range(begin, end, inner):
-                    row = x[at : at + width]
-                    for c in range(width):
-                        total[c] += part(row[c], folded[c])
-                pivots[o, block, first : first + width] = folded[:width]
-                sums[o, block, first : first + width] = total[:width]
+                p, s = pivots[o, block, first : first + width], sums[o, block, first : first + width]
+                block_of(p, s, x, begin, end, inner, count)
 
     return run
 
 
 def measured(run: Kernel, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a kernel that `measure` made finds in (outer, rows, inner): (outer, blocks, inner) pivots and sums, and
-
-    (blocks, 1) the number of rows in each block; float64.
-    """
+    """Pivots and sums (outer, blocks, inner) by a kernel of `measure`, and the blocks' rows (blocks, 1): float64."""
     outer, rows, inner = x.shape
     cut = plan(outer, rows, inner) if x.size else (None, rows, 1, 1, 1)
     most = cut[2]
