@@ -248,7 +248,12 @@ class Tensor(Shaped):
     var, std, logsumexp = _method("var"), _method("std"), _method("logsumexp")
     max, min, argmax, argmin = _method("max"), _method("min"), _method("argmax"), _method("argmin")
     any, all = _method("any"), _method("all")
-    softmax, matmul = _method("softmax"), _method("matmul")
+    abs, sign, square = _method("abs"), _method("sign"), _method("square")
+    reciprocal, rsqrt, clip = _method("reciprocal"), _method("rsqrt"), _method("clip")
+    clamp = clip
+    pow, maximum, minimum = _operator("pow")[0], _operator("maximum")[0], _operator("minimum")[0]
+    floor, ceil, round, trunc = _method("floor"), _method("ceil"), _method("round"), _method("trunc")
+    softmax, log_softmax, matmul = _method("softmax"), _method("log_softmax"), _method("matmul")
 
     def _apply(self, name: str, *args: Any) -> Any:
         return apply(registry[name], self, *args)
