@@ -114,7 +114,7 @@ def test_gradients_of_micro_batches_add_up_to_the_whole_batchs():
             model = GPT(GPTConfig(vocab_size=16, context=8, layers=1, heads=2, width=16))
             for part in zip(np.split(ids, parts), np.split(targets, parts), strict=True):
                 model.loss(*part, divisor=kept, **options).backward()
-            found.append(np.concatenate([p.grad.data.ravel() for p in model.parameters()]))
+            found.append(np.concatenate([p.grad.ravel() for p in model.parameters()]))
         for gradient in found[1:]:
             np.testing.assert_allclose(gradient, found[0], rtol=0, atol=1e-6 * np.abs(found[0]).max())
 

@@ -38,15 +38,16 @@ def _samples():
         yield Sample(normal(4, 5, scale=2), np.array([4, -100, 0, 2]), reduction=reduction, **options)
         yield Sample(normal(3, 5, scale=2), probabilities(3, 5), reduction=reduction, **options)
     hard = {"label_smoothing": 0.1, "z_loss": 1e-3, "softcap": 30.0}
-    for v in (1, 63, 64, 1000, 10007):
+    for v in (3, 63, 64, 1000, 10007):
         weight = np.abs(normal(v)) + 0.1
         yield Sample(normal(3, v, scale=20), integers(v, 3), weight, **hard)
         yield Sample(normal(3, v, scale=20), probabilities(3, v), weight, **hard)
     for x in (normal(4, 50, offset=1e4), np.where(normal(4, 50) > 0, 1e4, -1e4)):
         for targets in (integers(50, 4), probabilities(4, 50)):
             yield Sample(x, targets, label_smoothing=0.1)
-            yield Sample(x, targets, **hard)
+            yield Sample(x, targets, label_smoothing=0.1, z_loss=1e-3)
     yield Sample(np.array([[0.0, -np.inf, 1.0]]), np.array([[0.5, 0.0, 0.5]]))
+    yield Sample(normal(2, 1), np.array([0, 0]), label_smoothing=0.1, z_loss=1.0)
     yield Sample(normal(2, 3), np.array([0, 1]), np.array([0.0, 0.0, 1.0]), label_smoothing=0.1)
     for targets in (integers(5, 0), np.zeros((0, 5))):
         yield Sample(normal(0, 5), targets, **hard)
