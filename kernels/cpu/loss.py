@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from ..device import empty
 from ..ops.loss import require_variances, share_of
 from . import maths
 from .elementwise import add, div, elementwise, exp, mul, neg, sub
-from .kernel import primitive
+from .piecewise import maximum
 from .reduce import sum, sum_to
 
 
@@ -43,12 +42,12 @@ def huber_loss_backward(dloss, input, target, reduction, delta):
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     require_variances(var)
-    losses = _gaussian_loss(sub(input, target), _at_least(eps, var))
+    losses = _gaussian_loss(sub(input, target), maximum(var, eps))
     return _reduced(add(losses, np.asarray(math.log(2 * math.pi) / 2, losses.dtype)) if full else losses, reduction)
 
 
 def gaussian_nll_loss_backward(dloss, input, target, var, eps, reduction):
-    d, v = sub(input, target), _at_least(eps, var)
+    d, v = sub(input, target), maximum(var, eps)
     dinput = _scaled(div(d, v), dloss, reduction)
     return dinput, neg(dinput), sum_to(_scaled(_gaussian_slope(d, v), dloss, reduction), var.shape)
 
@@ -70,10 +69,6 @@ def _with_weights(whole, positive, logits, targets, weight, pos_weight):
     return out if weight is None else mul(out, weight)
 
 
-def _at_least(eps, var):
-    return np.maximum(var, var.dtype.type(eps), out=empty(var.shape, var.dtype))
-
-
 def _reduced(losses, reduction):
     if reduction == "none":
         return losses
@@ -88,19 +83,10 @@ def _scaled(slopes, dloss, reduction, factor=1):
     return mul(slopes, dloss if factor == 1 else mul(dloss, np.asarray(factor, dloss.dtype)))
 
 
-@primitive
-def _log1p(e):
-    """log(1 + e) for 0 <= e <= 1: what 1 + e loses in rounding is made up for by the quotient."""
-    one = type(e)(1)
-    u = one + e
-    rounded = u - one
-    return e if rounded == type(e)(0) else maths.log(u) * (e / rounded)
-
-
 @elementwise
 def _binary_loss(x, y):
     zero = type(x)(0)
-    return (zero if x < zero else x) - x * y + _log1p(maths.exp(-abs(x)))
+    return (zero if x < zero else x) - x * y + maths.log1p(maths.exp(-abs(x)))
 
 
 @elementwise
@@ -114,7 +100,7 @@ def _binary_slope(x, y):
 @elementwise
 def _positive_loss(x, y):
     zero = type(x)(0)
-    return y * ((zero if x > zero else -x) + _log1p(maths.exp(-abs(x))))
+    return y * ((zero if x > zero else -x) + maths.log1p(maths.exp(-abs(x))))
 
 
 @elementwise
