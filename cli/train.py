@@ -62,12 +62,19 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
 @_setting("--minutes", type=float, group="Budget", help="Minutes of training; not repeatable bit for bit.")
 @_setting("--batch-size", type=int, group="Learning", help="Windows of text in a micro-batch.")
 @_setting("--accumulate", type=int, group="Learning", help="Micro-batches in an update.")
+@_setting("--optimizer", group="Learning", help="adamw, lion, muon or sgd. [adamw]")
 @_setting("--lr", type=float, group="Learning", help="The highest learning rate.")
 @_setting("--min-lr", type=float, group="Learning", help="The learning rate at the end. [a tenth of --lr]")
 @_setting("--warmup", type=int, group="Learning", help="Steps in which the learning rate rises.")
 @_setting("--schedule", group="Learning", help="How it falls: cosine, linear, wsd or constant.")
-@_setting("--betas", type=float, nargs=2, group="Learning", help="Of AdamW.")
-@_setting("--weight-decay", type=float, group="Learning", help="Of AdamW, on matrices only.")
+@_setting(
+    "--betas",
+    type=float,
+    nargs=2,
+    group="Learning",
+    help="Of AdamW and Lion; the first is the momentum of Muon and SGD.",
+)
+@_setting("--weight-decay", type=float, group="Learning", help="On matrices only.")
 @_setting("--clip", type=float, group="Learning", help="Largest norm of the gradient; 0: any.")
 @_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
 @_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")

@@ -7,7 +7,9 @@ from typing import Any
 
 from .schedule import SCHEDULES
 
-__all__ = ["TrainConfig"]
+__all__ = ["OPTIMIZERS", "TrainConfig"]
+
+OPTIMIZERS = ("adamw", "lion", "muon", "sgd")
 
 
 def _whole(low: int) -> tuple[str, Callable[[Any], bool]]:
@@ -39,6 +41,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "minutes": _optional(_number(0, above=True)),
     "batch_size": _whole(1),
     "accumulate": _whole(1),
+    "optimizer": (f"one of {', '.join(OPTIMIZERS)}", lambda value: value in OPTIMIZERS),
     "lr": _number(0, above=True),
     "min_lr": _number(0),
     "warmup": _whole(0),
@@ -64,11 +67,12 @@ class TrainConfig:
         minutes: of training, counted from the end of the first step, in which kernels may have to be compiled.
         batch_size: windows in a micro-batch.
         accumulate: micro-batches in an update, which equals that of one batch of their size.
+        optimizer: one of `OPTIMIZERS`; see `joint.optimizer_for`.
         lr: the highest learning rate; `min_lr` the one at the end.
         warmup: steps in which the learning rate rises.
         schedule: how it falls then, one of `schedule.SCHEDULES`.
-        betas: of AdamW, as `eps`.
-        weight_decay: of AdamW, for matrices only.
+        betas: of AdamW, as `eps`, and of Lion; the first is the momentum of Muon and SGD.
+        weight_decay: for matrices only.
         clip: the gradient's norm is cut to this; 0 leaves it.
         eval_every: steps between estimates of the losses, each from `eval_batches` batches of a split; 0: none.
         sample_every: steps between samples of text; 0: none.
@@ -83,6 +87,7 @@ class TrainConfig:
     minutes: float | None = None
     batch_size: int = 12
     accumulate: int = 1
+    optimizer: str = "adamw"
     lr: float = 1e-3
     min_lr: float = 1e-4
     warmup: int = 100

@@ -25,7 +25,8 @@ from .config import TrainConfig
 from .data import IGNORE_INDEX, Batch, Batches, EvalBatches
 from .evaluate import Evaluation, evaluate
 from .explain import NonFiniteValue, explain_nan
-from .optim import AdamW, clip_grad_norm, decay_groups
+from .joint import optimizer_for
+from .optim import clip_grad_norm
 from .schedule import schedule
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Trainer:
 
     Attributes:
         step: updates made so far, those before a resumption included.
-        optimizer: AdamW, with weight decay on matrices only.
+        optimizer: the one that the config names, with weight decay on matrices only.
 
     Raises:
         ValueError: fewer tokens than a window needs.
@@ -81,9 +82,7 @@ class Trainer:
         sample: Callable[[], str] | None = None,
     ) -> None:
         self.model, self.config, self.callbacks = model, config, tuple(callbacks)
-        self.optimizer = AdamW(
-            decay_groups(model, config.weight_decay), lr=config.lr, betas=config.betas, eps=config.eps
-        )
+        self.optimizer = optimizer_for(model, config)
         self.step = 0
         context = model.config.context
         self._train: EvalBatches | None = None

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -265,3 +266,21 @@ def test_configuration_survives_json_and_refuses_nonsense(tmp_path):
         run.read_config()
     with pytest.raises(FileNotFoundError, match="not the folder of a run"):
         Run(tmp_path / "none").read_config()
+
+
+@pytest.mark.parametrize("name", ["lion", "muon", "sgd"])
+def test_other_optimisers_train_and_go_on_bit_for_bit(tmp_path, name):
+    config = replace(CONFIG, optimizer=name, lr=1e-3)
+    for folder in ("whole", "cut"):
+        (tmp_path / folder).mkdir()
+    whole = trainer_in(tmp_path / "whole", config)
+    before = evaluate(whole.model, EvalBatches(TOKENS, 2, 8)).loss
+    whole.fit()
+    assert evaluate(whole.model, EvalBatches(TOKENS, 2, 8)).loss < before
+    with pytest.raises(KeyboardInterrupt):
+        trainer_in(tmp_path / "cut", config, [At(4, lambda trainer: os.kill(os.getpid(), signal.SIGINT))]).fit()
+    cut = trainer_in(tmp_path / "cut", config)
+    cut.resume()
+    assert cut.step == 4
+    cut.fit()
+    assert saved(tmp_path / "cut")[0] == saved(tmp_path / "whole")[0]
