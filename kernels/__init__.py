@@ -3,6 +3,24 @@
 from .. import __version__ as _  # fails in a bare `import kernels`, which other libraries probe for
 from . import device, dispatch
 from .dispatch import Op, registry
+from .ops.activation import (
+    bias_gelu,
+    bias_gelu_backward,
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    relu,
+    relu_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+    swiglu,
+    swiglu_backward,
+)
 from .ops.attention import attention, attention_backward
 from .ops.convolution import causal_conv1d, causal_conv1d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
@@ -14,16 +32,12 @@ from .ops.elementwise import (
     div_backward,
     exp,
     exp_backward,
-    gelu,
-    gelu_backward,
     log,
     log_backward,
     mul,
     mul_backward,
     neg,
     neg_backward,
-    relu,
-    relu_backward,
     sigmoid,
     sigmoid_backward,
     sqrt,
@@ -65,6 +79,38 @@ from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backwar
 from .ops.rotary import rotary, rotary_backward
 from .ops.sampling import sample
 from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .ops.special import (
+    erf,
+    erf_backward,
+    expm1,
+    expm1_backward,
+    log1p,
+    log1p_backward,
+)
+from .ops.trigonometry import (
+    acos,
+    acos_backward,
+    acosh,
+    acosh_backward,
+    asin,
+    asin_backward,
+    asinh,
+    asinh_backward,
+    atan,
+    atan_backward,
+    atanh,
+    atanh_backward,
+    cos,
+    cos_backward,
+    cosh,
+    cosh_backward,
+    sin,
+    sin_backward,
+    sinh,
+    sinh_backward,
+    tan,
+    tan_backward,
+)
 from .signature import ONE
 
 dispatch.seal()

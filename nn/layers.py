@@ -16,7 +16,7 @@ class Linear(Module):
 
     Args:
         inputs, outputs: sizes of the last axis.
-        activation: "none", "gelu" or "relu", computed along with the product.
+        activation: "none", "relu", "gelu" or "gelu_tanh", computed along with the product.
         std: standard deviation of the initial weights; 1 / √inputs if left out, which keeps the variance.
     """
 
@@ -123,7 +123,7 @@ class Dropout(Module):
 
 
 class MLP(Module):
-    """Two linear layers with GELU between: (S..., width) -> (S..., width).
+    """Two linear layers with GELU, in its tanh form, between: (S..., width) -> (S..., width).
 
     Args:
         hidden: size of the axis between them.
@@ -139,7 +139,7 @@ class MLP(Module):
         std: float | None = None,
         out_std: float | None = None,
     ):
-        self.fc = Linear(width, hidden, bias, "gelu", std)
+        self.fc = Linear(width, hidden, bias, "gelu_tanh", std)
         self.proj = Linear(hidden, width, bias, std=out_std)
         self.dropout = Dropout(dropout)
 

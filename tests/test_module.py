@@ -76,7 +76,7 @@ def test_modes_and_dtypes_reach_every_module() -> None:
 def test_repr_is_a_tree() -> None:
     assert repr(MLP(2, 8, bias=False, dropout=0.1)).splitlines() == [
         "MLP()",
-        "  fc: Linear(2, 8, bias=False, gelu)",
+        "  fc: Linear(2, 8, bias=False, gelu_tanh)",
         "  proj: Linear(8, 2, bias=False)",
         "  dropout: Dropout(0.1)",
     ]

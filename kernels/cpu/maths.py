@@ -6,6 +6,7 @@ in tests/test_maths.py. Source of the scheme: Cody and Waite, Software Manual fo
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,19 @@ from numba import types
 from numba.extending import overload
 
 from .kernel import primitive
-from .simd import bits, from_bits
+from .simd import bits, from_bits, horner
 
-_JIT: Any = {"fastmath": {"contract"}, "error_model": "numpy"}
+_JIT: Any = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
+
+
+def by_format(stub: Callable[[Any], Any], single: Any, double: Any) -> None:
+    """Let `stub`, called in a kernel, be `single` of a float32 and `double` of a float64."""
+
+    @overload(stub, jit_options=_JIT)
+    def choose(x):
+        if x == types.float32:
+            return lambda x: single(x)
+        return lambda x: double(x)
 
 
 def _taylor_expm1(dtype, degree):
@@ -43,7 +54,7 @@ _F64 = _Format(np.float64, np.int64, 52, 1023, 14, 10, -746.0, 710.0)
 
 
 def _make(fmt):
-    """exp, tanh and log for one format."""
+    """exp, expm1, tanh, log and log1p for one format."""
     f, i = fmt.f, fmt.i
     mantissa, bias, log2e, magic = fmt.mantissa, fmt.bias, fmt.log2e, fmt.round
     ln2_high, ln2_low, low, high = fmt.ln2_high, fmt.ln2_low, fmt.low, fmt.high
@@ -67,10 +78,7 @@ def _make(fmt):
         n = i(bits(shifted) - bits(magic))
         whole = shifted - magic
         r = (x - whole * ln2_high) - whole * ln2_low
-        p = coefficients[0]
-        for c in coefficients[1:]:
-            p = p * r + c
-        return n, p * r * r + r
+        return n, horner(r, coefficients) * r * r + r
 
     @primitive
     def power_of_two(n):
@@ -83,6 +91,17 @@ def _make(fmt):
         n, e = reduce(x)
         first = i(n >> half)
         return (e + one) * power_of_two(first) * power_of_two(i(n - first))
+
+    @primitive
+    def expm1(x):
+        sign = x
+        x = high if x > high else x
+        x = low if x < low else x
+        n, e = reduce(x)
+        first = i(n >> half)
+        second = i(n - first)
+        scale = power_of_two(first)
+        return math.copysign((e * scale + (scale - power_of_two(i(-second)))) * power_of_two(second), sign)
 
     @primitive
     def tanh(x):
@@ -103,25 +122,32 @@ def _make(fmt):
         n = i(n - subnormal_shift) if is_subnormal else n
         s = g / (g + two)
         z = s * s
-        p = log_coefficients[0]
-        for c in log_coefficients[1:]:
-            p = p * z + c
+        p = horner(z, log_coefficients)
         square = g * g / two
         result = f(n) * ln2_high + (g - (square - (s * (square + p * z) + f(n) * ln2_low)))
         result = x if x == inf else result
         result = -inf if x == zero else result
         return nan if (x < zero) | (x != x) else result
 
-    return exp, tanh, log
+    @primitive
+    def log1p(x):
+        """log u + (x - (u - 1)) / u, where u is 1 + x rounded."""
+        u = one + x
+        rest = (x - (u - one)) / u
+        rest = rest if (u > zero) & (u < inf) else zero
+        return math.copysign(log(u) + rest, x)
 
-
-_EXP32, _TANH32, _LOG32 = _make(_F32)
-_EXP64, _TANH64, _LOG64 = _make(_F64)
+    return exp, expm1, tanh, log, log1p
 
 
 def exp(x):
     """e**x, at most 2 ulp; 0 at -inf, inf at +inf, NaN at NaN."""
     return math.exp(x)
+
+
+def expm1(x):
+    """e**x - 1, at most 3 ulp."""
+    return math.expm1(x)
 
 
 def tanh(x):
@@ -134,25 +160,13 @@ def log(x):
     return math.log(x)
 
 
-@overload(exp, jit_options=_JIT)
-def _exp(x):
-    if x == types.float32:
-        return lambda x: _EXP32(x)
-    return lambda x: _EXP64(x)
+def log1p(x):
+    """log(1 + x), at most 3 ulp; -inf at -1, NaN below."""
+    return math.log1p(x)
 
 
-@overload(tanh, jit_options=_JIT)
-def _tanh(x):
-    if x == types.float32:
-        return lambda x: _TANH32(x)
-    return lambda x: _TANH64(x)
-
-
-@overload(log, jit_options=_JIT)
-def _log(x):
-    if x == types.float32:
-        return lambda x: _LOG32(x)
-    return lambda x: _LOG64(x)
+for stub, single, double in zip((exp, expm1, tanh, log, log1p), _make(_F32), _make(_F64), strict=True):
+    by_format(stub, single, double)
 
 
 @primitive
@@ -160,27 +174,3 @@ def sigmoid(x):
     """1 / (1 + exp(-x)), at most 4 ulp."""
     one = type(x)(1)
     return one / (one + exp(-x))
-
-
-_GELU_SCALE, _GELU_CUBIC = math.sqrt(8 / math.pi), 0.044715
-
-
-@primitive
-def gelu(x):
-    """x (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x**3), as x sigmoid(2u), so that nothing cancels."""
-    f = type(x)
-    return x * sigmoid(f(_GELU_SCALE) * x * (f(1) + f(_GELU_CUBIC) * x * x))
-
-
-@primitive
-def gelu_derivative(x):
-    """s + 2 x u' s (1 - s), s = sigmoid(2u), from exp(-|2u|), which cannot overflow; 0 or 1 far out."""
-    f = type(x)
-    a = abs(x)
-    a = f(25) if a > f(25) else a
-    cubic = f(_GELU_CUBIC) * a * a
-    e = exp(-f(_GELU_SCALE) * a * (f(1) + cubic))
-    s = f(1) / (f(1) + e)
-    slope = f(_GELU_SCALE) * a * (f(1) + f(3) * cubic) * e * s * s
-    right, left = s + slope, e * s - slope
-    return left if x < f(0) else right

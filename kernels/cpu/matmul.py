@@ -13,16 +13,14 @@ import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty, zeros
-from . import simd
+from . import gaussian, simd
 from .kernel import kernel, subroutine
-from .maths import gelu as gelu_of
-from .maths import gelu_derivative
 from .reduce import sum_to
 
 DEPTH = 256  # rows of a panel that are walked at once: 32 KB of the wider operand's panel
 TASK = 4  # panels of each operand in a task
-NONE, GELU, RELU = range(3)
-_ACTIVATIONS = {"none": NONE, "gelu": GELU, "relu": RELU}
+NONE, RELU, GELU, GELU_TANH = range(4)
+_ACTIVATIONS = {"none": NONE, "relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH}
 
 
 def matmul(a, b):
@@ -168,7 +166,10 @@ def _finish(out, pre, bias, activation):
             pre[i] = out[i]
     if activation == GELU:
         for i in range(out.size):
-            out[i] = gelu_of(out[i])
+            out[i] = gaussian.gelu(out[i])
+    elif activation == GELU_TANH:
+        for i in range(out.size):
+            out[i] = gaussian.gelu_tanh(out[i])
     elif activation == RELU:
         for i in range(out.size):
             out[i] = 0 if out[i] < 0 else out[i]
@@ -236,7 +237,10 @@ def _activation_backward(dz, dout, pre, activation):
 def _activation_gradient(dz, dout, pre, activation):
     if activation == GELU:
         for i in range(dz.size):
-            dz[i] = dout[i] * gelu_derivative(pre[i])
+            dz[i] = dout[i] * gaussian.gelu_derivative(pre[i])
+    elif activation == GELU_TANH:
+        for i in range(dz.size):
+            dz[i] = dout[i] * gaussian.gelu_tanh_derivative(pre[i])
     else:
         for i in range(dz.size):
             dz[i] = 0 if pre[i] <= 0 else dout[i]

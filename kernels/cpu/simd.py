@@ -53,6 +53,20 @@ def from_bits(typing_context, n):
     return result(n), lambda ctx, b, sig, args: b.bitcast(args[0], llvm)
 
 
+@intrinsic
+def horner(typing_context, x, coefficients):
+    """The polynomial in x with a tuple of coefficients, highest power first: a loop over many is not unrolled."""
+
+    def codegen(ctx, b, sig, args):
+        value = b.extract_value(args[1], 0)
+        for i in range(1, sig.args[1].count):
+            product = b.fmul(value, args[0], flags=("contract",))
+            value = b.fadd(product, b.extract_value(args[1], i), flags=("contract",))
+        return value
+
+    return x(x, coefficients), codegen
+
+
 def _llvm_type(scalar: types.Type) -> ir.Type:
     return {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}[scalar]
 

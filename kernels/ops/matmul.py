@@ -1,14 +1,22 @@
 """Matrix products: of stacks of matrices, and the linear layer with its bias and activation."""
 
-from typing import Literal
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from ..dispatch import op
 from ..signature import Floats
-from .elementwise import gelu, gelu_backward, relu, relu_backward
+from .activation import gelu, gelu_backward, relu, relu_backward
 
-Activation = Literal["none", "gelu", "relu"]
+Activation = Literal["none", "relu", "gelu", "gelu_tanh"]
+_ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "none": (lambda z: z, lambda dout, z: dout),
+    "relu": (relu.reference, relu_backward.reference),
+    "gelu": (partial(gelu.reference, approximate="none"), partial(gelu_backward.reference, approximate="none")),
+    "gelu_tanh": (partial(gelu.reference, approximate="tanh"), partial(gelu_backward.reference, approximate="tanh")),
+}
 
 
 @op("... M K, ... K N -> ... M N", backward="matmul_backward")
@@ -53,7 +61,7 @@ def linear(
         x: (..., I) float32 or float64.
         weight: (O, I).
         bias: (O,) or None.
-        activation: f: "none", "gelu" (tanh form) or "relu".
+        activation: f: "none", "relu", "gelu", or "gelu_tanh", which is gelu's tanh form.
 
     Returns:
         (..., O).
@@ -68,8 +76,7 @@ def linear(
     if bias is not None:
         z = z + bias
     pre = z if activation != "none" and save else None
-    out = {"none": lambda z: z, "gelu": gelu.reference, "relu": relu.reference}[activation](z)
-    return (out, pre) if save else (out, None)
+    return _ACTIVATIONS[activation][0](z), pre
 
 
 @op("S... O, S... I, O I, O, S... O -> S... I, O I, O", backward_of="linear", outputs="dx dweight dbias")
@@ -82,9 +89,7 @@ def linear_backward(
     activation: Activation,
 ) -> tuple[Floats, Floats, Floats | None]:
     """The gradients of `linear`: dz = dout f'(z), dx = dz weight, dweight = Σ dzᵀ x, dbias = Σ dz."""
-    dz = dout
-    if activation != "none":
-        dz = {"gelu": gelu_backward.reference, "relu": relu_backward.reference}[activation](dout, pre)
+    dz = _ACTIVATIONS[activation][1](dout, pre)
     flat = dz.reshape(-1, dz.shape[-1])
     dweight = flat.T @ x.reshape(-1, x.shape[-1])
     return dz @ weight, dweight, None if bias is None else flat.sum(0)

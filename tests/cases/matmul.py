@@ -17,7 +17,7 @@ def _products():
 
 
 def _layers():
-    for activation in ("none", "gelu", "relu"):
+    for activation in ("none", "relu", "gelu", "gelu_tanh"):
         yield Sample(normal(3, 4), normal(5, 4), normal(5), activation)
         yield Sample(normal(2, 3, 4), normal(5, 4), None, activation)
         yield Sample(normal(70, 65), normal(67, 65), normal(67), activation)
@@ -45,7 +45,7 @@ CASES = {
             Bad(ValueError, "linear: weight: expected float32 or float64 of shape (O I=3)", normal(2, 3), normal(2, 4)),
             Bad(
                 ValueError,
-                "linear: activation: expected 'none' or 'gelu' or 'relu', got 'tanh'",
+                "linear: activation: expected 'none' or 'relu' or 'gelu' or 'gelu_tanh', got 'tanh'",
                 normal(2, 3),
                 normal(2, 3),
                 None,
@@ -54,8 +54,8 @@ CASES = {
             Bad(ValueError, "linear: bias: expected", normal(2, 3), normal(2, 3), normal(3)),
         ],
         bench=lambda: [
-            Sample(normal(768, 128), normal(512, 128), normal(512), "gelu"),
-            Sample(normal(4096, 768), normal(3072, 768), normal(3072), "gelu"),
+            Sample(normal(768, 128), normal(512, 128), normal(512), "gelu_tanh"),
+            Sample(normal(4096, 768), normal(3072, 768), normal(3072), "gelu_tanh"),
         ],
         torch=lambda torch, x, w, b, activation: torch.nn.functional.gelu(
             torch.nn.functional.linear(x, w, b), approximate="tanh"
