@@ -25,6 +25,7 @@ from .ops.attention import attention, attention_backward
 from .ops.convolution import causal_conv1d, causal_conv1d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
+from .ops.einsum import einsum, einsum_backward
 from .ops.elementwise import (
     add,
     add_backward,
@@ -48,19 +49,33 @@ from .ops.elementwise import (
     tanh_backward,
 )
 from .ops.embedding import embedding, embedding_backward
+from .ops.gather import (
+    gather,
+    gather_backward,
+    index,
+    index_backward,
+    scatter,
+    scatter_add,
+    scatter_add_backward,
+    scatter_backward,
+    take,
+    take_backward,
+)
 from .ops.indexing import (
     cat,
     cat_backward,
-    expand,
-    expand_backward,
-    permute,
-    permute_backward,
-    reshape,
-    reshape_backward,
-    slice,
-    slice_backward,
-    unbind,
-    unbind_backward,
+    masked_fill,
+    masked_fill_backward,
+    pad,
+    pad_backward,
+    roll,
+    roll_backward,
+    stack,
+    stack_backward,
+    tril,
+    tril_backward,
+    triu,
+    triu_backward,
 )
 from .ops.linear_cross_entropy import linear_cross_entropy, linear_cross_entropy_backward
 from .ops.matmul import linear, linear_backward, matmul, matmul_backward
@@ -110,6 +125,22 @@ from .ops.trigonometry import (
     sinh_backward,
     tan,
     tan_backward,
+)
+from .ops.view import (
+    expand,
+    expand_backward,
+    flip,
+    flip_backward,
+    permute,
+    permute_backward,
+    reshape,
+    reshape_backward,
+    slice,
+    slice_backward,
+    split,
+    split_backward,
+    unbind,
+    unbind_backward,
 )
 from .signature import ONE
 

@@ -26,7 +26,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from . import device
-from .signature import FLOATS, KINDS, ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
+from .signature import KINDS, ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
 
 registry: dict[str, "Op"] = {}
 
@@ -181,11 +181,9 @@ class Op:
                     "move one with .to(device)"
                 )
             backend = where
-            if x.dtype.kind not in KINDS[array.kind]:
+            if not array.takes(x.dtype):
                 self._fail(array, sizes, x)
             if x.dtype.kind == "f":
-                if x.dtype not in FLOATS:
-                    self._fail(array, sizes, x)
                 mixed = mixed or (dtype is not None and x.dtype != dtype)
                 dtype = x.dtype
             known = len(sizes)
@@ -209,8 +207,8 @@ class Op:
             if backend and where != backend:
                 raise ValueError(f"{self.name}: {array.name}[{i}] is on {where}, other arguments on {backend}")
             backend = where
-            if x.dtype not in FLOATS:
-                raise TypeError(f"{self.name}: {array.name}[{i}]: expected float32 or float64, got {x.dtype} {x.shape}")
+            if not array.takes(x.dtype):
+                raise TypeError(f"{self.name}: {array.name}[{i}]: expected {array.dtypes}, got {x.dtype} {x.shape}")
             shapes.append((x.shape, x.dtype))
         expected = sizes.setdefault(array.term[0], shapes)
         if shapes != expected:
@@ -235,9 +233,9 @@ class Op:
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
-        kind = array.kind.replace("float", "float32 or float64").replace("constant", "float32 or float64")
         error = ValueError if x.dtype.kind in KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
-        raise error(f"{self.name}: {array.name}: expected {kind} of shape ({term}), got {x.dtype} {tuple(x.shape)}")
+        expected = f"{array.dtypes} of shape ({term})"
+        raise error(f"{self.name}: {array.name}: expected {expected}, got {x.dtype} {tuple(x.shape)}")
 
     def _choose(self, backend: str) -> Callable[..., Any]:
         if self.view:

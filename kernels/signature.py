@@ -68,29 +68,39 @@ class Array(NamedTuple):
     is_list: bool
     takes_one: bool
 
+    @property
+    def dtypes(self) -> str:
+        """The kind in words."""
+        return self.kind.replace("float", "float32 or float64").replace("constant", "float32 or float64")
 
-def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None) -> None:
-    """Raise ValueError where an id lies outside [0, size) and is not `ignore_index`."""
-    bad = (ids < 0) | (ids >= size)
+    def takes(self, dtype: np.dtype) -> bool:
+        """Whether arrays of a dtype may come here."""
+        return dtype.kind in KINDS[self.kind] and (dtype.kind != "f" or dtype in FLOATS)
+
+
+def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None, low: int = 0) -> None:
+    """Raise ValueError where an id lies outside [low, size) and is not `ignore_index`."""
+    bad = (ids < low) | (ids >= size)
     if ignore_index is not None:
         bad &= ids != ignore_index
     if bad.any():
-        raise bad_id(name, ids, int(np.flatnonzero(bad)[0]), size, ignore_index)
+        raise bad_id(name, ids, int(np.flatnonzero(bad)[0]), size, ignore_index, low)
 
 
-def bad_id(name: str, ids: np.ndarray, position: int, size: int, ignore_index: int | None) -> ValueError:
-    """The error for the id at a flat position, outside [0, size): `name` is "op: argument"."""
+def bad_id(name: str, ids: np.ndarray, position: int, size: int, ignore_index: int | None, low: int = 0) -> ValueError:
+    """The error for the id at a flat position, outside [low, size): `name` is "op: argument"."""
     or_ignored = "" if ignore_index is None else f" (or ignore_index, {ignore_index})"
     at = tuple(int(i) for i in np.unravel_index(position, ids.shape))
-    return ValueError(f"{name}: expected 0 <= id < {size}{or_ignored}, got {int(ids.flat[position])} at {at}")
+    return ValueError(f"{name}: expected {low} <= id < {size}{or_ignored}, got {int(ids.flat[position])} at {at}")
 
 
 def array_argument(parameter: inspect.Parameter, hint: Any, term: tuple[str, ...]) -> Array:
     """What a parameter's annotation and its shape term say."""
     options = get_args(hint) if get_origin(hint) in (Union, pytypes.UnionType) else (hint,)
     is_list = len(term) == 1 and term[0].startswith("*")
-    kinds = [o.__metadata__[0] for o in options if get_origin(o) is Annotated]
-    if is_list:
+    elements = [get_args(o)[0] if get_origin(o) is list else o for o in options]
+    kinds = [e.__metadata__[0] for e in elements if get_origin(e) is Annotated]
+    if not kinds and is_list:
         kinds = ["float"]
     if not kinds:
         raise TypeError(f"{parameter.name}: expected the annotation Floats, Ints, Bools or Arrays, got {hint}")

@@ -1,7 +1,8 @@
 """The ops of `kernels` as functions on tensors: `functional.layer_norm(x, weight, bias)`.
 
 Offered are those that have a gradient or return integers or booleans. The functions are made of the registry when
-they are first asked for; `dropout` differs, in that it draws its own random numbers.
+they are first asked for. `dropout` differs, in that it draws its own random numbers; `einsum`, `gather`, `scatter` and
+`scatter_add` in the order of their arguments, which is PyTorch's.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,26 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     if not training or p == 0:
         return x
     return apply(registry["dropout"], x, p, random.current_seed(), random.DROPOUT, random.next_offset())
+
+
+def einsum(equation: str, *operands: Tensor) -> Tensor:
+    """`kernels.einsum`: the sum of products over every letter that the output does not have."""
+    return apply(registry["einsum"], operands, equation)
+
+
+def gather(x: Tensor, dim: int, index: Any) -> Tensor:
+    """`kernels.gather`: at each place of `index` the element there, but for axis `dim`, on which the id tells where."""
+    return apply(registry["gather"], x, index, dim)
+
+
+def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
+    """`kernels.scatter`: x with elements of `src` written where `gather` would take them; the last one stays."""
+    return apply(registry["scatter"], x, index, src, dim)
+
+
+def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
+    """`kernels.scatter_add`: x with elements of `src` added where `gather` would take them."""
+    return apply(registry["scatter_add"], x, index, src, dim)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

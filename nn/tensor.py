@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels import ONE, Op, registry
+from .shaped import Shaped
 from .tape import Node, is_recording, sweep
 
 __all__ = ["Tensor", "apply"]
@@ -35,7 +36,7 @@ def _operator(name: str) -> "tuple[Callable[[Tensor, Any], Tensor], Callable[[Te
     return left, right
 
 
-class Tensor:
+class Tensor(Shaped):
     """A NumPy array with a place on the tape.
 
     Args:
@@ -190,7 +191,6 @@ class Tensor:
     __truediv__, __rtruediv__ = _operator("div")
     __matmul__, __rmatmul__ = _operator("matmul")
     __neg__ = _method("neg")
-    __getitem__ = _method("slice")
     exp, log, sqrt = _method("exp"), _method("log"), _method("sqrt")
     expm1, log1p, erf = _method("expm1"), _method("log1p"), _method("erf")
     sin, cos, tan = _method("sin"), _method("cos"), _method("tan")
@@ -200,23 +200,10 @@ class Tensor:
     sigmoid, relu, gelu, silu = _method("sigmoid"), _method("relu"), _method("gelu"), _method("silu")
     softplus, leaky_relu, elu = _method("softplus"), _method("leaky_relu"), _method("elu")
     sum, mean, max = _method("sum"), _method("mean"), _method("max")
-    softmax, matmul, unbind = _method("softmax"), _method("matmul"), _method("unbind")
+    softmax, matmul = _method("softmax"), _method("matmul")
 
-    def reshape(self, *shape: Any) -> "Tensor":
-        return apply(registry["reshape"], self, _sizes(shape))
-
-    view = reshape
-
-    def permute(self, *dims: Any) -> "Tensor":
-        return apply(registry["permute"], self, _sizes(dims))
-
-    def transpose(self, dim0: int, dim1: int) -> "Tensor":
-        dims = list(range(self.ndim))
-        dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
-        return self.permute(dims)
-
-    def expand(self, *shape: Any) -> "Tensor":
-        return apply(registry["expand"], self, _sizes(shape))
+    def _apply(self, name: str, *args: Any) -> Any:
+        return apply(registry[name], self, *args)
 
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (bool, int, float)):
@@ -253,9 +240,10 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     )
     if node is not None:
         for name, i in guarded:
-            tensor = inputs[i] if i < count else outputs[i - count]
-            if isinstance(tensor, Tensor):
-                node.guard(name, tensor._version)
+            kept = inputs[i] if i < count else outputs[i - count]
+            for tensor in kept if isinstance(kept, (list, tuple)) else [kept]:
+                if isinstance(tensor, Tensor):
+                    node.guard(name, tensor._version)
     return outputs if isinstance(found, tuple) else outputs[0]
 
 
@@ -312,8 +300,3 @@ def _array(data: Any) -> np.ndarray:
     if dtype is None:
         raise TypeError(f"Tensor: expected an array or numbers, got {type(data).__name__}")
     return array.astype(dtype, copy=False)
-
-
-def _sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence."""
-    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], (list, tuple)) else given

@@ -1,12 +1,20 @@
-"""Copies between arrays of any strides; the views of this family need no kernels."""
+"""Copies between arrays of any strides: floats by a kernel, other dtypes and conversions by NumPy."""
 
 from builtins import slice as span
+from itertools import product
+from math import prod
 
 import numpy as np
+from numba import prange
 
-from ..device import empty
+from ..device import contiguous, empty
+from ..ops.indexing import back, bordered, listed
 from .elementwise import elementwise
+from .kernel import kernel
 from .reduce import sum_to
+from .rows import bits
+
+_BLOCK = 16384  # elements of a task
 
 
 @elementwise
@@ -14,56 +22,131 @@ def copy(x):
     return x
 
 
+def assign(out: np.ndarray, x: np.ndarray) -> None:
+    """out[...] = x, of the same shape."""
+    if x.dtype == out.dtype and x.dtype.kind == "f":
+        copy(x, out=out)
+    else:
+        np.copyto(out, x)
+
+
 def cat(xs, dim):
-    dtype = np.result_type(*xs)
     dim %= xs[0].ndim
     shape = list(xs[0].shape)
     shape[dim] = sum(x.shape[dim] for x in xs)
-    out = empty(tuple(shape), dtype)
+    out = empty(tuple(shape), np.result_type(*xs))
     start = 0
     for x in xs:
         end = start + x.shape[dim]
-        copy(x.astype(dtype, copy=False), out=out[(span(None),) * dim + (span(start, end),)])
+        assign(out[(span(None),) * dim + (span(start, end),)], x)
         start = end
     return out
 
 
-def expand_backward(dout, x_shape):
-    return sum_to(dout, x_shape)
-
-
-def unbind_backward(dout, dim):
-    shape = list(dout[0].shape)
+def stack(xs, dim):
+    shape = xs[0].shape
     dim %= len(shape) + 1
-    dx = empty((*shape[:dim], len(dout), *shape[dim:]), dout[0].dtype)
-    for i, piece in enumerate(dout):
-        copy(piece, out=dx[(span(None),) * dim + (i, ...)])
-    return dx
+    out = empty((*shape[:dim], len(xs), *shape[dim:]), np.result_type(*xs))
+    for i, x in enumerate(xs):
+        assign(out[(span(None),) * dim + (i, ...)], x)
+    return out
 
 
-def slice_backward(dout, x_shape, index):
-    dx = empty(x_shape, dout.dtype)
-    index = index if isinstance(index, tuple) else (index,)
-    index = index if ... in index else (*index, ...)
-    _clear_around(dx, index)
-    copy(dout, out=dx[index])
-    return dx
+def pad(x, pad, value):
+    shape, inside = bordered(x.shape, pad)
+    out = empty(shape, x.dtype)
+    surround(out, inside, value)
+    assign(out[inside], x)
+    return out
 
 
-def _clear_around(dx: np.ndarray, index: tuple) -> None:
-    """Zeros everywhere but in dx[index], written once; everywhere, if that skips elements."""
+def surround(out: np.ndarray, index: tuple, value: float) -> None:
+    """A value everywhere but in out[index], written once; everywhere, if that skips elements."""
     index = tuple(i for i in index if i is not None)
     at = index.index(...)
-    index = index[:at] + (span(None),) * (dx.ndim - len(index) + 1) + index[at + 1 :]
+    index = index[:at] + (span(None),) * (out.ndim - len(index) + 1) + index[at + 1 :]
     bounds = [
-        i.indices(n) if isinstance(i, span) else (i % n, i % n + 1, 1) for i, n in zip(index, dx.shape, strict=True)
+        i.indices(n) if isinstance(i, span) else (i % n, i % n + 1, 1) for i, n in zip(index, out.shape, strict=True)
     ]
     if any(step != 1 or end <= start for start, end, step in bounds):
-        dx.fill(0)
+        out.fill(value)
         return
     box: tuple[span, ...] = ()
     for start, end, _ in bounds:
         for rest in (span(0, start), span(end, None)):
             beside = (*box, rest)
-            dx[beside] = 0
+            out[beside] = value
         box = (*box, span(start, end))
+
+
+def roll(x, shifts, dims):
+    if dims is None:
+        return roll(contiguous(x).reshape(-1), shifts, 0).reshape(x.shape)
+    moved = [0] * x.ndim
+    for dim, shift in zip(listed(dims), listed(shifts), strict=True):
+        moved[dim] += shift
+    out = empty(x.shape, x.dtype)
+    if x.size:
+        for parts in product(*(_halves(n, shift % n) for n, shift in zip(x.shape, moved, strict=True))):
+            to, of = zip(*parts, (..., ...), strict=True)
+            assign(out[to], x[of])
+    return out
+
+
+def _halves(n: int, shift: int) -> list[tuple[span, span]]:
+    """(where to, where from) of the parts of an axis of size n that move as one."""
+    whole = span(None)
+    return [(span(shift, n), span(0, n - shift)), (span(0, shift), span(n - shift, n))] if shift else [(whole, whole)]
+
+
+def roll_backward(dout, shifts, dims):
+    return roll(dout, back(shifts), dims)
+
+
+def tril(x, diagonal):
+    return _fill(x, ~np.tri(*x.shape[-2:], diagonal, np.bool_), 0)
+
+
+def triu(x, diagonal):
+    return _fill(x, np.tri(*x.shape[-2:], diagonal - 1, np.bool_), 0)
+
+
+def tril_backward(dout, diagonal):
+    return tril(dout, diagonal)
+
+
+def triu_backward(dout, diagonal):
+    return triu(dout, diagonal)
+
+
+def masked_fill(x, mask, value):
+    return _fill(x, mask, value)
+
+
+def masked_fill_backward(dout, mask, x_shape):
+    return sum_to(_fill(dout, mask, 0), x_shape)
+
+
+def _fill(x: np.ndarray, mask: np.ndarray, value: float) -> np.ndarray:
+    """`value` where the mask is true, else x; axes that lead, and along which the mask is broadcast, are rows."""
+    shape = np.broadcast_shapes(x.shape, mask.shape)
+    own = (1,) * (len(shape) - mask.ndim) + mask.shape
+    lead = next((a for a, n in enumerate(own) if n != 1), len(own))
+    line = contiguous(np.broadcast_to(mask.reshape(own[lead:]), shape[lead:])).reshape(-1)
+    flat = prod(shape[:lead]), line.size
+    out = empty(shape, x.dtype)
+    if out.size:
+        x = contiguous(np.broadcast_to(x, shape)).reshape(flat)
+        _fill_kernel(bits(out.reshape(flat)), bits(x), line, bits(np.asarray(value, x.dtype)).item())
+    return out
+
+
+@kernel("T[2] <- T[2] b1[1] T")
+def _fill_kernel(out, x, mask, value):
+    rows, size = x.shape
+    blocks = -(-size // _BLOCK)
+    for task in prange(rows * blocks):
+        row, first = task // blocks, task % blocks * _BLOCK
+        to, of, marks = out[row, first : first + _BLOCK], x[row, first : first + _BLOCK], mask[first : first + _BLOCK]
+        for i in range(to.size):
+            to[i] = value if marks[i] else of[i]

@@ -1,7 +1,8 @@
 """`@kernel`: the only way in which Octavo compiles for the CPU.
 
 A kernel declares its signature, outputs left of the arrow: `@kernel("T[2] T[1] <- T[2] i8 f8")`. `T` stands for
-float32 or float64, whichever the first array is; other types are NumPy's codes; `[n]` makes a C-contiguous array of
+float32 or float64, whichever the first array is (in kernels that only copy, for the unsigned integer of as many bytes:
+`rows.bits`); other types are NumPy's codes; `[n]` makes a C-contiguous array of
 n axes, `[ns]` one of any strides. Inputs may be read-only and unaligned at no extra compilation. It is compiled at
 its first call and kept on disk, in a folder named by everything that its machine code depends on: all kernel
 sources, Numba's version and the instruction set. (Numba's own cache does not see an edit in a helper's file, and
@@ -48,7 +49,9 @@ FASTMATH = {
 }  # not nnan, ninf: masks and overflow need -inf and NaN
 _TYPES = {"i8": types.int64, "i4": types.int32, "u8": types.uint64, "u4": types.uint32, "u1": types.uint8}
 _TYPES |= {"f8": types.float64, "f4": types.float32, "b1": types.boolean}
-_FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
+_ELEMENTS: dict[Any, Any] = {
+    np.dtype(code): numba.from_dtype(np.dtype(code)) for code in ("f4", "f8", "u1", "u2", "u4", "u8")
+}
 _forked = False
 _one_at_a_time: bool | None = None
 _lock = threading.RLock()
@@ -189,7 +192,7 @@ def fingerprint() -> str:
 
 def _type(token: str, dtype: np.dtype | None, is_input: bool) -> Any:
     code, axes, strided = re.fullmatch(r"(\w+?)(?:\[(\d)(s?)\])?", token).groups()  # type: ignore[union-attr]
-    scalar = _FLOATS[dtype] if code == "T" else _TYPES[code]
+    scalar = _ELEMENTS[dtype] if code == "T" else _TYPES[code]
     if axes is None:
         return scalar
     return types.Array(scalar, int(axes), "A" if strided else "C", readonly=is_input, aligned=not is_input)

@@ -1,176 +1,22 @@
-"""Views of an array, which share its memory, and joining arrays, which copies."""
+"""Copies: arrays joined, padded, rolled, or masked."""
 
 from builtins import slice as span
-from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Arrays, Floats
+from ..signature import Arrays, Bools, Floats, Interval
 from .reduce import sum_to
+from .view import axes_of, axis_of
 
-
-@op("S... -> R...", backward="reshape_backward", view=True)
-def reshape(x: Arrays, shape: tuple[int, ...]) -> Arrays:
-    """The same elements, in C order, in another shape: a view where the strides of x allow one.
-
-    dx = dout in the shape of x
-
-    Args:
-        x: any array.
-        shape: the new sizes; one of them may be -1, for what remains.
-
-    Raises: ValueError where the sizes do not fit.
-    Source: NumPy's reshape.
-
-    >>> reshape(np.arange(4.0), (2, -1)).tolist()
-    [[0.0, 1.0], [2.0, 3.0]]
-    """
-    try:
-        return x.reshape(shape)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"reshape: shape: expected sizes whose product is {prod(x.shape)}, one may be -1, got {shape!r}"
-        ) from None
-
-
-@op("R... -> S...", backward_of="reshape", outputs="dx", view=True)
-def reshape_backward(dout: Arrays, x_shape: tuple[int, ...]) -> Arrays:
-    """The gradient of `reshape`: dout in the shape of x."""
-    return dout.reshape(x_shape)
-
-
-@op("S... -> R...", backward="permute_backward", view=True)
-def permute(x: Arrays, dims: tuple[int, ...]) -> Arrays:
-    """The axes in another order: axis i of the output is axis dims[i] of x.
-
-    dx = dout with the axes back in their order
-
-    Args:
-        x: any array.
-        dims: each axis of x once.
-
-    Raises: ValueError where an axis is missing, unknown or named twice.
-    Source: NumPy's transpose.
-
-    >>> permute(np.ones((2, 3, 4)), (2, 0, 1)).shape
-    (4, 2, 3)
-    """
-    if not isinstance(dims, (tuple, list)) or _axes(dims, x.ndim) != list(range(x.ndim)):
-        raise ValueError(f"permute: dims: expected each axis of a shape {x.shape} once, got {dims!r}")
-    return x.transpose(dims)
-
-
-@op("R... -> S...", backward_of="permute", outputs="dx", view=True)
-def permute_backward(dout: Arrays, dims: tuple[int, ...]) -> Arrays:
-    """The gradient of `permute`: its inverse."""
-    inverse = [0] * len(dims)
-    for i, d in enumerate(dims):
-        inverse[d] = i
-    return dout.transpose(inverse)
-
-
-@op("S... -> R...", backward="expand_backward", view=True)
-def expand(x: Arrays, shape: tuple[int, ...]) -> Arrays:
-    """x repeated along new axes on the left and along axes of size 1, with strides 0: read-only.
-
-    dx = dout summed over those axes
-
-    Args:
-        x: any array.
-        shape: the new sizes; -1 keeps an axis of x.
-
-    Raises: ValueError where x does not broadcast to the shape.
-    Source: PyTorch's expand.
-
-    >>> expand(np.array([[1.0], [2.0]]), (-1, 3)).tolist()
-    [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
-    """
-    try:
-        new = len(shape) - x.ndim
-        sizes = tuple(x.shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(shape))
-        return np.broadcast_to(x, sizes)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"expand: shape: expected one to which {x.shape} broadcasts (-1 keeps a size), got {shape!r}"
-        ) from None
-
-
-@op("R... -> S...", backward_of="expand", outputs="dx")
-def expand_backward(dout: Floats, x_shape: tuple[int, ...]) -> Floats:
-    """The gradient of `expand`: dout summed over the axes along which x was repeated."""
-    return sum_to(dout, x_shape)
-
-
-@op("S... -> R...", backward="slice_backward", view=True)
-def slice(x: Arrays, index: Any) -> Arrays:
-    """The view x[index], for a basic index.
-
-    dx = dout at the index, 0 elsewhere
-
-    Args:
-        x: any array.
-        index: an integer, a slice, None, `...`, or a tuple of these.
-
-    Raises: TypeError for any other index, ValueError where it does not fit x.
-    Source: NumPy's basic indexing.
-
-    >>> slice(np.array([[1.0, 2.0], [3.0, 4.0]]), (..., 0)).tolist()
-    [1.0, 3.0]
-    """
-    index = index if isinstance(index, tuple) else (index,)
-    for i in index:
-        if isinstance(i, bool) or not (i is None or i is ... or isinstance(i, (int, np.integer, span))):
-            raise TypeError(f"slice: index: expected integers, slices, None or ..., got {type(i).__name__}")
-    try:
-        return x[index if ... in index else (*index, ...)]
-    except (IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"slice: index: expected one that fits a shape {x.shape}, got {index}: {error}") from None
-
-
-@op("R... -> S...", backward_of="slice", outputs="dx")
-def slice_backward(dout: Floats, x_shape: tuple[int, ...], index: Any) -> Floats:
-    """The gradient of `slice`: dout at the index, 0 elsewhere."""
-    dx = np.zeros(x_shape, dout.dtype)
-    dx[index] = dout
-    return dx
-
-
-@op("S... -> *P", backward="unbind_backward", view=True)
-def unbind(x: Arrays, dim: int = 0) -> list[Arrays]:
-    """The views of x at each position along an axis, without that axis.
-
-    dx = the gradients stacked along the axis
-
-    Args:
-        x: any array.
-        dim: the axis.
-
-    Raises: ValueError for an axis that x does not have.
-    Source: PyTorch's unbind.
-
-    >>> [v.tolist() for v in unbind(np.array([[1.0, 2.0], [3.0, 4.0]]), dim=1)]
-    [[1.0, 3.0], [2.0, 4.0]]
-    """
-    (axis,) = _axes((dim,), x.ndim) or (None,)
-    if axis is None:
-        raise ValueError(f"unbind: dim: expected an axis of a shape {x.shape}, got {dim!r}")
-    return [x[(span(None),) * axis + (i, ...)] for i in range(x.shape[axis])]
-
-
-@op("*P -> S...", backward_of="unbind", outputs="dx")
-def unbind_backward(dout: list[Floats], dim: int) -> Floats:
-    """The gradient of `unbind`: the gradients stacked along the axis."""
-    return np.stack(dout, dim)
+Diagonal = Annotated[int, Interval()]
 
 
 def _check_cat(xs: list[np.ndarray], dim: int) -> None:
     if not xs:
         raise ValueError("cat: xs: expected at least one array, got none")
-    (axis,) = _axes((dim,), xs[0].ndim) or (None,)
-    if axis is None:
-        raise ValueError(f"cat: dim: expected an axis of a shape {xs[0].shape}, got {dim!r}")
+    axis = axis_of("cat", dim, xs[0].shape)
     for i, x in enumerate(xs):
         if x.ndim != xs[0].ndim or any(
             n != m for a, (n, m) in enumerate(zip(x.shape, xs[0].shape, strict=True)) if a != axis
@@ -179,16 +25,16 @@ def _check_cat(xs: list[np.ndarray], dim: int) -> None:
 
 
 @op("*P -> R...", backward="cat_backward", check=_check_cat)
-def cat(xs: list[Floats], dim: int = 0) -> Floats:
+def cat(xs: list[Arrays], dim: int = 0) -> Arrays:
     """The arrays one after another along an axis.
 
     dxs = the views of dout at the place of each
 
     Args:
-        xs: at least one array, of equal shapes but for that axis, float32 or float64.
+        xs: at least one array, of equal shapes but for that axis, of any dtypes.
         dim: the axis.
 
-    Returns: an array of the widest of their dtypes.
+    Returns: an array of the dtype that holds all of theirs.
     Raises: ValueError for shapes that do not fit.
     Source: NumPy's concatenate.
 
@@ -210,8 +56,219 @@ def cat_backward(dout: Floats, xs_shape: list[tuple[int, ...]], dim: int) -> lis
     return pieces
 
 
-def _axes(dims: tuple[int, ...] | list[int], ndim: int) -> list[int]:
-    """The axes, in order, counted from the left; none if one does not exist."""
-    if not all(type(d) is int and -ndim <= d < ndim for d in dims):
-        return []
-    return sorted(d % ndim for d in dims)
+def _check_stack(xs: list[np.ndarray], dim: int) -> None:
+    if not xs:
+        raise ValueError("stack: xs: expected at least one array, got none")
+    axis_of("stack", dim, (len(xs), *xs[0].shape))
+    for i, x in enumerate(xs):
+        if x.shape != xs[0].shape:
+            raise ValueError(f"stack: xs[{i}]: expected the shape {xs[0].shape}, got {x.shape}")
+
+
+@op("*P -> R...", backward="stack_backward", check=_check_stack)
+def stack(xs: list[Arrays], dim: int = 0) -> Arrays:
+    """The arrays beside one another, along a new axis.
+
+    dxs = the views of dout at each position along that axis
+
+    Args:
+        xs: at least one array, all of one shape, of any dtypes.
+        dim: the axis of the output.
+
+    Returns: an array of the dtype that holds all of theirs.
+    Raises: ValueError for shapes that do not fit.
+    Source: NumPy's stack.
+
+    >>> stack([np.array([1.0, 2.0]), np.array([3.0, 4.0])], dim=1).tolist()
+    [[1.0, 3.0], [2.0, 4.0]]
+    """
+    return np.stack(xs, dim)
+
+
+@op("R... -> *P", backward_of="stack", outputs="dxs", view=True)
+def stack_backward(dout: Floats, dim: int) -> list[Floats]:
+    """The gradient of `stack`: the views of dout at each position."""
+    return list(np.moveaxis(dout, dim, 0))
+
+
+def _check_value(name: str, x: np.ndarray, value: Any) -> None:
+    if not isinstance(value, (bool, int, float, np.generic)):
+        raise TypeError(f"{name}: value: expected a number, got {type(value).__name__}")
+    try:
+        fits = x.dtype.kind == "f" or x.dtype.type(value) == value
+    except (OverflowError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}: value: expected one that {x.dtype} holds, got {value!r}")
+
+
+def _check_pad(x: np.ndarray, pad: Any, value: Any) -> None:
+    fits = isinstance(pad, (tuple, list)) and all(type(n) is int and n >= 0 for n in pad)
+    if not fits or len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise ValueError(
+            f"pad: pad: expected (before, after) of the last axis, then of the one before it, at most {2 * x.ndim} "
+            f"numbers from 0, got {pad!r}"
+        )
+    _check_value("pad", x, value)
+
+
+@op("S... -> R...", backward="pad_backward", check=_check_pad)
+def pad(x: Arrays, pad: tuple[int, ...], value: float = 0.0) -> Arrays:
+    """x with a border of a constant.
+
+    dx = the view of dout inside the border
+
+    Args:
+        x: any array.
+        pad: how many elements to put before and after, along the last axis, then along the one before it, and so on.
+        value: what to put there.
+
+    Raises: ValueError for other than pairs of sizes from 0, or a value that x's dtype does not hold.
+    Source: PyTorch's torch.nn.functional.pad, mode "constant".
+
+    >>> pad(np.array([[1.0, 2.0]]), (1, 0, 0, 1)).tolist()
+    [[0.0, 1.0, 2.0], [0.0, 0.0, 0.0]]
+    """
+    shape, inside = bordered(x.shape, pad)
+    out = np.full(shape, value, x.dtype)
+    out[inside] = x
+    return out
+
+
+@op("R... -> S...", backward_of="pad", outputs="dx", view=True)
+def pad_backward(dout: Floats, x_shape: tuple[int, ...], pad: tuple[int, ...]) -> Floats:
+    """The gradient of `pad`: the view of dout inside the border."""
+    return dout[bordered(x_shape, pad)[1]]
+
+
+def bordered(shape: tuple[int, ...], pad: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """The shape of a padded array, and where in it the array lies."""
+    pairs = list(zip(pad[::2], pad[1::2], strict=True))
+    pairs = [(0, 0)] * (len(shape) - len(pairs)) + pairs[::-1]
+    around = tuple(before + n + after for n, (before, after) in zip(shape, pairs, strict=True))
+    return around, (*(span(before, before + n) for n, (before, _) in zip(shape, pairs, strict=True)), ...)
+
+
+def _check_roll(x: np.ndarray, shifts: Any, dims: Any) -> None:
+    if dims is None:
+        if type(shifts) is not int:
+            raise ValueError(f"roll: shifts: expected an integer where dims is None, got {shifts!r}")
+        return
+    several, steps = listed(dims), listed(shifts)
+    if len(axes_of(several, x.ndim)) < len(several):
+        raise ValueError(f"roll: dims: expected None, or one or several axes of a shape {x.shape}, got {dims!r}")
+    if len(steps) != len(several) or not all(type(s) is int for s in steps):
+        raise ValueError(f"roll: shifts: expected an integer for each of dims {dims!r}, got {shifts!r}")
+
+
+@op("S... -> S...", backward="roll_backward", check=_check_roll)
+def roll(x: Arrays, shifts: int | tuple[int, ...], dims: int | tuple[int, ...] | None = None) -> Arrays:
+    """x moved along some axes; what leaves at the end comes back at the start.
+
+    out_i = x_{(i − shift) mod n};  dx = dout, moved back
+
+    Args:
+        x: any array.
+        shifts: by how much, for each of `dims`; negative ones move towards the start.
+        dims: an axis, or several; None rolls the flattened array.
+
+    Raises: ValueError for an axis that x does not have, or not as many shifts as axes.
+    Source: NumPy's roll.
+
+    >>> roll(np.arange(4.0), 1).tolist()
+    [3.0, 0.0, 1.0, 2.0]
+    """
+    return np.roll(x, shifts, dims)
+
+
+@op("S... -> S...", backward_of="roll", outputs="dx")
+def roll_backward(dout: Floats, shifts: int | tuple[int, ...], dims: int | tuple[int, ...] | None) -> Floats:
+    """The gradient of `roll`: dout, moved back."""
+    return np.roll(dout, back(shifts), dims)
+
+
+def listed(x: Any) -> Any:
+    """One value as a tuple; several as they are."""
+    return x if isinstance(x, (tuple, list)) else (x,)
+
+
+def back(shifts: int | tuple[int, ...]) -> int | tuple[int, ...]:
+    """The shifts that undo these."""
+    return -shifts if isinstance(shifts, int) else tuple(-s for s in shifts)
+
+
+@op("S... M N -> S... M N", backward="tril_backward")
+def tril(x: Arrays, diagonal: Diagonal = 0) -> Arrays:
+    """The lower triangle of matrices; 0 above it, even where x is NaN.
+
+    out_ij = x_ij where j − i ≤ diagonal, else 0;  dx = dout there, else 0
+
+    Args:
+        x: (..., M, N), of any dtype.
+        diagonal: the last diagonal that is kept, 0 for the main one.
+
+    Source: NumPy's tril.
+
+    >>> tril(np.ones((2, 2))).tolist()
+    [[1.0, 0.0], [1.0, 1.0]]
+    """
+    return np.tril(x, diagonal)
+
+
+@op("S... M N -> S... M N", backward_of="tril", outputs="dx")
+def tril_backward(dout: Floats, diagonal: int) -> Floats:
+    """The gradient of `tril`: dout's lower triangle."""
+    return np.tril(dout, diagonal)
+
+
+@op("S... M N -> S... M N", backward="triu_backward")
+def triu(x: Arrays, diagonal: Diagonal = 0) -> Arrays:
+    """The upper triangle of matrices; 0 below it, even where x is NaN.
+
+    out_ij = x_ij where j − i ≥ diagonal, else 0;  dx = dout there, else 0
+
+    Args:
+        x: (..., M, N), of any dtype.
+        diagonal: the first diagonal that is kept, 0 for the main one.
+
+    Source: NumPy's triu.
+
+    >>> triu(np.ones((2, 2)), 1).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    return np.triu(x, diagonal)
+
+
+@op("S... M N -> S... M N", backward_of="triu", outputs="dx")
+def triu_backward(dout: Floats, diagonal: int) -> Floats:
+    """The gradient of `triu`: dout's upper triangle."""
+    return np.triu(dout, diagonal)
+
+
+@op(
+    "..., ... -> ...",
+    backward="masked_fill_backward",
+    check=lambda x, mask, value: _check_value("masked_fill", x, value),
+)
+def masked_fill(x: Arrays, mask: Bools, value: float) -> Arrays:
+    """x, with a number wherever the mask is true.
+
+    out = value where mask, else x;  dx = 0 where mask, else dout, summed over the axes along which x was broadcast
+
+    Args:
+        x: an array of any dtype.
+        mask: booleans, of a shape that broadcasts with x's.
+        value: a number that x's dtype holds; may be infinite or NaN for floats.
+
+    Source: PyTorch's masked_fill.
+
+    >>> masked_fill(np.array([1.0, 2.0]), np.array([False, True]), -np.inf).tolist()
+    [1.0, -inf]
+    """
+    return np.where(mask, x.dtype.type(value), x)
+
+
+@op("..., ... -> ...", backward_of="masked_fill", outputs="dx")
+def masked_fill_backward(dout: Floats, mask: Bools, x_shape: tuple[int, ...]) -> Floats:
+    """The gradient of `masked_fill`: dout, 0 where the mask is true."""
+    return sum_to(np.where(mask, dout.dtype.type(0), dout), x_shape)
