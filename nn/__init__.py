@@ -6,7 +6,7 @@ from .callback import Callback
 from .config import TrainConfig
 from .evaluate import evaluate
 from .generate import generate, stream_tokens
-from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm
+from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, clip_grad_norm, decay_groups
@@ -37,6 +37,7 @@ __all__ = [
     "Parameter",
     "RMSNorm",
     "Rotary",
+    "SwiGLU",
     "Tensor",
     "TrainConfig",
     "Trainer",
