@@ -1,6 +1,6 @@
 """Tensors, layers, models and training."""
 
-from . import checkpoint, functional, models, random
+from . import checkpoint, functional, huggingface, models, random
 from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
@@ -48,6 +48,7 @@ __all__ = [
     "evaluate",
     "functional",
     "generate",
+    "huggingface",
     "models",
     "no_grad",
     "random",
