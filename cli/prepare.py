@@ -1,6 +1,7 @@
 """From text to the folder of a run, ready for training."""
 
 import shutil
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .status import bar
 __all__ = ["prepare"]
 
 RUNS = Path("runs")
+_SHAPE = [field.name for field in fields(GPTConfig) if field.name != "vocab_size"]
 
 
 def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> Run:
@@ -37,7 +39,7 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
     settings = dict(settings)
     kind, vocab_size = settings.pop("tokenizer"), settings.pop("vocab_size", None)
     val_fraction = settings.pop("val_fraction")
-    shape = {name: settings.pop(name) for name in ("context", "layers", "heads", "width", "dropout", "bias")}
+    shape = {name: settings.pop(name) for name in _SHAPE if name in settings}
     training = TrainConfig(**settings)
     require_memory(GPTConfig(vocab_size=1, **shape))  # complains before the text is read
     _require_free(out)

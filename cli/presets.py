@@ -53,6 +53,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
+# The same in Llama's style, with as many weights in each MLP.
+PRESETS["llama"] = PRESETS["quick"] | {"activation": "swiglu", "norm": "rms", "positions": "rotary"}
+
 BUDGETS = ("steps", "minutes")
 
 

@@ -43,7 +43,8 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
     default=DEFAULT,
     group="Run",
     help=(
-        "Where options that are left out come from: quick, two minutes; nano, nanoGPT's recipe for a processor. [quick]"
+        "Where options that are left out come from: quick, two minutes; llama, the same in Llama's style; nano, "
+        "nanoGPT's recipe for a processor. [quick]"
     ),
 )
 @option("--out", type=click.Path(path_type=Path), group="Run", help="The run's folder. [the next under runs/]")

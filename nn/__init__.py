@@ -1,13 +1,13 @@
 """Tensors, layers, models and training."""
 
-from . import checkpoint, functional, models, random
+from . import checkpoint, functional, huggingface, models, random
 from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
-from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm
+from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
@@ -41,6 +41,7 @@ __all__ = [
     "Parameter",
     "RMSNorm",
     "Rotary",
+    "SwiGLU",
     "Tensor",
     "TrainConfig",
     "Trainer",
@@ -52,6 +53,7 @@ __all__ = [
     "explain_nan",
     "functional",
     "generate",
+    "huggingface",
     "models",
     "no_grad",
     "random",

@@ -77,7 +77,8 @@ def _steps(
 ) -> Iterator[np.ndarray]:
     context = model.config.context
     window = unread = ids[:, -context:]
-    caches = model.caches(len(ids)) if cache else None
+    capacity = min(context, window.shape[1] + max_new_tokens)
+    caches = model.caches(len(ids), capacity) if cache else None
     ended = np.zeros(len(ids), bool)
     last = window[:, -1]
     for step in range(max_new_tokens):
@@ -98,7 +99,7 @@ def _steps(
         window = unread = np.concatenate([window, last[:, None]], 1)
         if window.shape[1] > context:
             window = unread = window[:, -max(1, context // 2) :]
-            caches = model.caches(len(ids)) if cache else None
+            caches = model.caches(len(ids), capacity) if cache else None
         elif cache:
             unread = last[:, None]
 

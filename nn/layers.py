@@ -8,7 +8,7 @@ from . import random
 from .module import Module, Parameter
 from .tensor import Tensor
 
-__all__ = ["MLP", "CausalConv1d", "Dropout", "Embedding", "LayerNorm", "Linear", "RMSNorm"]
+__all__ = ["MLP", "CausalConv1d", "Dropout", "Embedding", "LayerNorm", "Linear", "RMSNorm", "SwiGLU"]
 
 
 class Linear(Module):
@@ -16,7 +16,7 @@ class Linear(Module):
 
     Args:
         inputs, outputs: sizes of the last axis.
-        activation: "none", "relu", "gelu" or "gelu_tanh", computed along with the product.
+        activation: "none", "relu", "gelu" or "gelu_tanh" (GPT-2's), computed along with the product.
         std: standard deviation of the initial weights; 1 / √inputs if left out, which keeps the variance.
     """
 
@@ -123,10 +123,11 @@ class Dropout(Module):
 
 
 class MLP(Module):
-    """Two linear layers with GELU, in its tanh form, between: (S..., width) -> (S..., width).
+    """Two linear layers with an activation between: (S..., width) -> (S..., width).
 
     Args:
         hidden: size of the axis between them.
+        activation: as in `Linear`.
         std, out_std: of the initial weights of the first and the second layer.
     """
 
@@ -138,13 +139,42 @@ class MLP(Module):
         dropout: float = 0.0,
         std: float | None = None,
         out_std: float | None = None,
+        activation: str = "gelu_tanh",
     ):
-        self.fc = Linear(width, hidden, bias, "gelu_tanh", std)
+        self.fc = Linear(width, hidden, bias, activation, std)
         self.proj = Linear(hidden, width, bias, std=out_std)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dropout(self.proj(self.fc(x)))
+
+
+class SwiGLU(Module):
+    """A linear layer gated by SiLU of another, then a third: (S..., width) -> (S..., width).
+
+    Args:
+        hidden: size of the axis between them.
+        std, out_std: of the initial weights of the first two layers and of the third.
+
+    Source: Shazeer, GLU Variants Improve Transformer (2020).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        bias: bool = True,
+        dropout: float = 0.0,
+        std: float | None = None,
+        out_std: float | None = None,
+    ):
+        self.gate = Linear(width, hidden, bias, std=std)
+        self.up = Linear(width, hidden, bias, std=std)
+        self.proj = Linear(hidden, width, bias, std=out_std)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.proj(F.swiglu(self.gate(x), self.up(x))))
 
 
 def _ones(width: int) -> Parameter:

@@ -5,16 +5,34 @@ exactly from `state` and repeats exactly from `seed`.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..kernels import device
 
-__all__ = ["DROPOUT", "SAMPLING", "current_seed", "next_offset", "normal", "seed", "set_state", "state"]
+__all__ = [
+    "DROPOUT",
+    "SAMPLING",
+    "current_seed",
+    "next_offset",
+    "normal",
+    "seed",
+    "set_state",
+    "state",
+    "unset",
+]
 
 DROPOUT, SAMPLING = 0, 1  # streams
 
+
+class _Mode(threading.local):
+    drawing = True
+
+
+_mode = _Mode()
 _lock = threading.Lock()
 _state = {"seed": 0, "offset": 0, "initialised": 0}
 _LIMITS = {"seed": 1 << 64, "offset": 1 << 32, "initialised": 1 << 64}
@@ -59,8 +77,20 @@ def next_offset() -> int:
         return offset
 
 
+@contextmanager
+def unset() -> Iterator[None]:
+    """`normal` draws nothing (in this thread) and returns arrays of arbitrary values: for weights read afterwards."""
+    before, _mode.drawing = _mode.drawing, False
+    try:
+        yield
+    finally:
+        _mode.drawing = before
+
+
 def normal(shape: int | tuple[int, ...], std: float) -> np.ndarray:
     """float32 numbers from N(0, std²) for initial weights; the n-th call depends on the seed and n alone."""
+    if not _mode.drawing:
+        return device.empty(shape, np.float32)
     with _lock:
         key = (_state["seed"], _state["initialised"])
         _state["initialised"] += 1

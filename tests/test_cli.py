@@ -83,10 +83,11 @@ def test_resume_goes_on_and_can_take_more_steps(trained, tmp_path):
 def test_runs_are_numbered(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = trained[0].parent / "text.py"
-    for number in ("1", "2"):
-        result = octavo("train", text, "--preset", "nano", "--steps", 2, *TINY.split())
+    for number, preset in (("1", "llama"), ("2", "nano")):
+        result = octavo("train", text, "--preset", preset, "--steps", 2, *TINY.split())
         assert result.exit_code == 0 and f"octavo train --resume runs/{number} " in result.stdout
-    config = json.loads((tmp_path / "runs" / "2" / "config.json").read_text())
+    config, llama = (json.loads((tmp_path / "runs" / n / "config.json").read_text()) for n in "21")
+    assert llama["model"]["positions"] == "rotary" and config["model"]["positions"] == "learned"
     assert config["training"]["steps"] == 2 and config["training"]["minutes"] is None
     assert config["training"]["lr"] == 1e-3 and config["training"]["min_lr"] == 1e-4
 

@@ -1,5 +1,7 @@
 """Generation: the cache changes nothing, rows stop by themselves, draws repeat."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,13 +9,14 @@ import octavo
 from octavo.nn import GPT, GPTConfig, generate, stream_tokens
 
 CONFIG = GPTConfig(vocab_size=13, context=8, layers=2, heads=2, width=16, dropout=0.5, bias=False, tied=False)
+LLAMA = replace(CONFIG, norm="rms", positions="rotary", activation="swiglu", heads=4, kv_heads=2, qk_norm=True)
 PROMPT = np.array([[1, 2, 3], [4, 5, 6]])
 
 
-@pytest.fixture
-def model() -> GPT:
+@pytest.fixture(params=[CONFIG, LLAMA], ids=["gpt2", "llama"])
+def model(request: pytest.FixtureRequest) -> GPT:
     octavo.seed(2)
-    model = GPT(CONFIG)
+    model = GPT(request.param)
     rng = np.random.default_rng(6)
     for parameter in model.parameters():  # so large that the most probable token changes from place to place
         parameter.copy_(rng.standard_normal(parameter.shape) * 0.5)

@@ -12,6 +12,21 @@ from octavo.nn import GPT, PRESETS, GPTConfig, no_grad
 from octavo.nn import functional as F
 
 TINY = GPTConfig(vocab_size=11, context=7, layers=2, heads=2, width=8)
+LLAMA = replace(TINY, norm="rms", positions="rotary", activation="swiglu", bias=False, tied=False)
+SCALING = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 4,
+}
+STYLES = {
+    "tied": TINY,
+    "untied": replace(TINY, bias=False, tied=False),
+    "llama": replace(LLAMA, kv_heads=1, rope_scaling=SCALING),
+    "qwen2": replace(LLAMA, qkv_bias=True, hidden=10),
+    "qwen3": replace(LLAMA, qk_norm=True, heads=4, kv_heads=2, head_size=6, norm_eps=1e-3),
+}
 RNG = np.random.default_rng(3)
 IDS = RNG.integers(0, 11, (2, 6))
 TARGETS = RNG.integers(0, 11, (2, 6))
@@ -27,7 +42,7 @@ def model_of(config: GPTConfig, dtype: type = np.float64) -> GPT:
     return model
 
 
-@pytest.mark.parametrize("config", [TINY, replace(TINY, bias=False, tied=False)], ids=["tied", "untied"])
+@pytest.mark.parametrize("config", STYLES.values(), ids=STYLES)
 def test_gradient_equals_differences(config: GPTConfig) -> None:
     model = model_of(config)
 
@@ -56,8 +71,9 @@ def test_gradient_through_dropout_equals_differences() -> None:
     assert loss().item() != model.eval().loss(IDS, TARGETS).item()
 
 
-def test_no_logit_depends_on_later_tokens() -> None:
-    model = model_of(TINY)
+@pytest.mark.parametrize("config", [TINY, STYLES["qwen3"]], ids=["gpt2", "qwen3"])
+def test_no_logit_depends_on_later_tokens(config: GPTConfig) -> None:
+    model = model_of(config)
     before = model(IDS).data
     for t in range(IDS.shape[1]):
         changed = IDS.copy()
@@ -106,12 +122,21 @@ def test_a_tied_head_is_one_parameter() -> None:
     assert "head.weight" in untied.state_dict() and "head.weight" not in tied.state_dict()
 
 
-def test_gpt2_has_124_million_parameters() -> None:
-    c = PRESETS["gpt2"]
-    block = 12 * c.width**2 + 13 * c.width
-    assert (c.vocab_size + c.context + 2) * c.width + c.layers * block == 124_439_808
-    small = GPT(replace(c, vocab_size=10, context=4, layers=1))
-    assert small.num_parameters() == (10 + 4 + 2) * c.width + block
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("gpt2", 124_439_808),
+        ("gpt2-xl", 1_557_611_200),
+        ("smollm2-135m", 134_515_008),
+        ("llama-3.2-1b", 1_235_814_400),
+        ("qwen2.5-0.5b", 494_032_768),
+        ("qwen3-0.6b", 596_049_920),
+    ],
+)
+def test_presets_have_the_published_number_of_parameters(name: str, count: int) -> None:
+    with octavo.nn.random.unset():
+        one, two = (GPT(replace(PRESETS[name], layers=n)).num_parameters() for n in (1, 2))
+    assert one + (PRESETS[name].layers - 1) * (two - one) == count
 
 
 def test_bad_ids_are_refused() -> None:
@@ -141,6 +166,18 @@ def test_config_makes_the_round_trip_through_json() -> None:
         ({"context": True}, "context: expected a positive integer, got True"),
         ({"dropout": 1.0}, "expected 0 <= dropout < 1, got 1.0"),
         ({"tied": 1}, "tied: expected true or false, got 1"),
+        ({"kv_heads": 0}, "kv_heads: expected a positive integer or null, got 0"),
+        ({"kv_heads": 3}, "kv_heads: expected a divisor of heads = 2, got 3"),
+        ({"head_size": 2.0}, "head_size: expected a positive integer or null, got 2.0"),
+        ({"norm": "batch"}, "norm: expected one of layer, rms, got 'batch'"),
+        ({"norm_eps": 0}, "norm_eps: expected a finite number above 0, got 0"),
+        ({"activation": None}, "activation: expected one of gelu_tanh, gelu, relu, swiglu, got None"),
+        ({"qkv_bias": "no"}, "qkv_bias: expected true or false or null, got 'no'"),
+        ({"positions": "rotary", "head_size": 3}, "rotary positions need an even head size, got 3"),
+        ({"positions": "rotary", "rope_base": float("inf")}, "rope_base: expected a finite number above 0, got inf"),
+        ({"rope_scaling": SCALING}, "rope_scaling: needs rotary positions, got learned ones"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "rope_scaling: expected null or rope_type 'linear' with factor or"),
+        ({"positions": "rotary", "rope_scaling": SCALING | {"factor": "8"}}, "factor: expected a positive number"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(change: dict, text: str) -> None:

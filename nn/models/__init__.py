@@ -1,6 +1,8 @@
 """Models: `ARCHITECTURES` names what a checkpoint can hold."""
 
-from .gpt import GPT, PRESETS, GPTConfig
+from .config import GPTConfig
+from .gpt import GPT
+from .presets import PRESETS
 
 ARCHITECTURES = {"GPT": (GPTConfig, GPT)}
 

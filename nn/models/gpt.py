@@ -1,114 +1,50 @@
-"""GPT-2: a causal transformer with learned positions and normalisation before each branch.
+"""GPT: a causal transformer with normalisation before each branch, in the styles of GPT-2, Llama and Qwen.
 
-Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019).
+Source: Radford et al., Language Models are Unsupervised Multitask Learners (2019); Touvron et al., LLaMA: Open and
+    Efficient Foundation Language Models (2023); Yang et al., Qwen3 Technical Report (2025).
 """
 
-import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from .. import functional as F
 from ..attention import CausalSelfAttention, KVCache
-from ..layers import MLP, Dropout, Embedding, LayerNorm, Linear
+from ..layers import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from ..module import Module
+from ..rotary import Rotary
 from ..tensor import Tensor
+from .config import GPTConfig
 
-__all__ = ["GPT", "PRESETS", "Block", "GPTConfig"]
-
-
-@dataclass(frozen=True)
-class GPTConfig:
-    """The sizes of a GPT.
-
-    Args:
-        vocab_size: number of token ids.
-        context: the most tokens that the model sees at once.
-        layers, heads, width: blocks, attention heads in each, and channels, which the heads divide among them.
-        dropout: probability, on the embeddings and on the output of every branch.
-        bias: whether linear layers and norms have one.
-        tied: whether the token embedding also makes the logits.
-
-    Raises:
-        ValueError: a size that is not a positive integer, heads that do not divide the width, dropout outside [0, 1).
-    """
-
-    vocab_size: int
-    context: int
-    layers: int
-    heads: int
-    width: int
-    dropout: float = 0.0
-    bias: bool = True
-    tied: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "layers", "heads", "width"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"GPTConfig: {name}: expected a positive integer, got {value!r}")
-        for name in ("bias", "tied"):
-            if type(getattr(self, name)) is not bool:
-                raise ValueError(f"GPTConfig: {name}: expected true or false, got {getattr(self, name)!r}")
-        if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
-            raise ValueError(f"GPTConfig: dropout: expected 0 <= dropout < 1, got {self.dropout!r}")
-        if self.width % self.heads:
-            raise ValueError(f"GPTConfig: width: expected a multiple of heads = {self.heads}, got {self.width}")
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2)
-
-    @classmethod
-    def from_dict(cls, values: Any) -> "GPTConfig":
-        """A config from a dict, as JSON gives it. Raises ValueError for unknown, missing and impossible values."""
-        if not isinstance(values, dict):
-            raise ValueError(f"GPTConfig: expected an object of names and values, got {values!r}")
-        known = {field.name for field in fields(cls)}
-        if unknown := [str(name) for name in values if name not in known]:
-            raise ValueError(
-                f"GPTConfig: unknown {', '.join(unknown)}; it has {', '.join(f.name for f in fields(cls))}"
-            )
-        required = ("vocab_size", "context", "layers", "heads", "width")
-        if missing := [name for name in required if name not in values]:
-            raise ValueError(f"GPTConfig: missing {', '.join(missing)}")
-        return cls(**values)
-
-    @classmethod
-    def from_json(cls, text: str) -> "GPTConfig":
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"GPTConfig: not JSON: {error}") from None
-        return cls.from_dict(values)
+__all__ = ["GPT", "Block"]
 
 
-# Of the small ones vocab_size is that of bytes: dataclasses.replace gives them a tokenizer's.
-PRESETS = {
-    "nano": GPTConfig(vocab_size=256, context=64, layers=4, heads=4, width=128, bias=False),
-    "micro": GPTConfig(vocab_size=256, context=256, layers=6, heads=6, width=384, bias=False),
-    "mini": GPTConfig(vocab_size=256, context=512, layers=8, heads=8, width=512, bias=False),
-    "gpt2": GPTConfig(vocab_size=50257, context=1024, layers=12, heads=12, width=768),
-    "gpt2-medium": GPTConfig(vocab_size=50257, context=1024, layers=24, heads=16, width=1024),
-    "gpt2-large": GPTConfig(vocab_size=50257, context=1024, layers=36, heads=20, width=1280),
-    "gpt2-xl": GPTConfig(vocab_size=50257, context=1024, layers=48, heads=25, width=1600),
-}
+def _norm(config: GPTConfig) -> LayerNorm | RMSNorm:
+    if config.norm == "rms":
+        return RMSNorm(config.width, config.norm_eps)
+    return LayerNorm(config.width, config.bias, config.norm_eps)
+
+
+def _rotary(config: GPTConfig) -> Rotary:
+    return Rotary(config.head_size or config.width // config.heads, config.rope_base, config.scaling())
 
 
 class Block(Module):
     """x + attention(norm(x)), then x + mlp(norm(x)): (B, T, width) -> (B, T, width)."""
 
-    def __init__(self, config: GPTConfig):
+    def __init__(self, config: GPTConfig, rotary: Rotary | None):
+        c = config
         # Each branch adds its variance to the residual stream; so many of them add up to that of one.
-        out_std = 0.02 / (2 * config.layers) ** 0.5
-        rest = (config.bias, config.dropout, 0.02, out_std)
-        self.norm1 = LayerNorm(config.width, config.bias)
-        self.attn = CausalSelfAttention(config.width, config.heads, *rest)
-        self.norm2 = LayerNorm(config.width, config.bias)
-        self.mlp = MLP(config.width, 4 * config.width, *rest)
+        out_std: float = 0.02 / (2 * c.layers) ** 0.5
+        rest = (c.bias, c.dropout, 0.02, out_std)
+        mlp = (c.width, c.mlp_size, *rest)
+        self.norm1 = _norm(c)
+        self.attn = CausalSelfAttention(
+            c.width, c.heads, *rest, c.kv_heads, c.head_size, c.qkv_bias, c.norm_eps if c.qk_norm else None, rotary
+        )
+        self.norm2 = _norm(c)
+        self.mlp: MLP | SwiGLU
+        self.mlp = SwiGLU(*mlp) if c.activation == "swiglu" else MLP(*mlp, c.activation)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
         x = x + self.attn(self.norm1(x), cache)
@@ -124,10 +60,11 @@ class GPT(Module):
     def __init__(self, config: GPTConfig):
         self.config = config
         self.wte = Embedding(config.vocab_size, config.width)
-        self.wpe = Embedding(config.context, config.width)
+        self.wpe = Embedding(config.context, config.width) if config.positions == "learned" else None
         self.dropout = Dropout(config.dropout)
-        self.h = [Block(config) for _ in range(config.layers)]
-        self.norm = LayerNorm(config.width, config.bias)
+        rotary = _rotary(config) if self.wpe is None else None
+        self.h = [Block(config, rotary) for _ in range(config.layers)]
+        self.norm = _norm(config)
         self.head = None if config.tied else Linear(config.width, config.vocab_size, bias=False, std=0.02)
 
     def forward(self, ids: np.ndarray) -> Tensor:
@@ -174,16 +111,17 @@ class GPT(Module):
             raise ValueError(
                 f"GPT: {end} tokens are more than the context of {self.config.context}; shorten the sequence"
             )
-        x = self.dropout(self.wte(ids) + self.wpe.weight[start:end])
+        x = self.wte(ids)
+        if self.wpe is not None:
+            x = x + self.wpe.weight[start:end]
+        x = self.dropout(x)
         for i, block in enumerate(self.h):
             x = block(x, caches[i] if caches else None)
         return self.norm(x)
 
-    def caches(self, batch: int) -> list[KVCache]:
-        """An empty cache for each block."""
-        c = self.config
-        dtype = self.wte.weight.dtype
-        return [KVCache(batch, c.context, c.heads, c.width // c.heads, dtype) for _ in self.h]
+    def caches(self, batch: int, capacity: int | None = None) -> list[KVCache]:
+        """An empty cache for each block, of so many positions; None: of the whole context."""
+        return [block.attn.cache(batch, capacity or self.config.context) for block in self.h]
 
     def describe(self) -> str:
         return f"{self.num_parameters():,} parameters"
