@@ -124,18 +124,6 @@ from .ops.piecewise import (
     sign_backward,
     trunc,
     trunc_backward,
-from .ops.optimizer import adamw_, grad_norm, scale_, sgd_
-from .ops.reduce import max, max_backward, mean, mean_backward, sum, sum_backward
-from .ops.rotary import rotary, rotary_backward
-from .ops.sampling import sample
-from .ops.softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
-from .ops.special import (
-    erf,
-    erf_backward,
-    expm1,
-    expm1_backward,
-    log1p,
-    log1p_backward,
 )
 from .ops.power import (
     pow,
