@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..ops.loss import require_variances, share_of
+from ..ops.loss import require_variances, share_of, variances
 from . import maths
 from .elementwise import add, div, elementwise, exp, mul, neg, sub
 from .piecewise import maximum
@@ -42,14 +42,15 @@ def huber_loss_backward(dloss, input, target, reduction, delta):
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     require_variances(var)
-    losses = _gaussian_loss(sub(input, target), maximum(var, eps))
+    losses = _gaussian_loss(sub(input, target), variances(maximum(var, eps), input.ndim))
     return _reduced(add(losses, np.asarray(math.log(2 * math.pi) / 2, losses.dtype)) if full else losses, reduction)
 
 
 def gaussian_nll_loss_backward(dloss, input, target, var, eps, reduction):
-    d, v = sub(input, target), maximum(var, eps)
+    d, v = sub(input, target), variances(maximum(var, eps), input.ndim)
     dinput = _scaled(div(d, v), dloss, reduction)
-    return dinput, neg(dinput), sum_to(_scaled(_gaussian_slope(d, v), dloss, reduction), var.shape)
+    dvar = sum_to(_scaled(_gaussian_slope(d, v), dloss, reduction), v.shape)
+    return dinput, neg(dinput), dvar.reshape(var.shape)
 
 
 def kl_div(input, target, reduction="mean", log_target=False):

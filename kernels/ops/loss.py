@@ -168,7 +168,17 @@ def huber_loss_backward(
 
 
 def _check_var(input: np.ndarray, target: np.ndarray, var: np.ndarray, *_: Any) -> None:
-    _check_broadcast("gaussian_nll_loss", input, var=var)
+    same = var.ndim == input.ndim and _broadcasts(var.shape, input.shape)
+    if not same and var.shape not in ((), input.shape[:-1]):
+        raise ValueError(
+            f"gaussian_nll_loss: var: expected the shape {input.shape}, with any of its sizes 1, or without the last "
+            f"one, got {var.shape}"
+        )
+
+
+def variances(var: np.ndarray, ndim: int) -> np.ndarray:
+    """Variances that broadcast to an input of so many axes: one for each row has the last axis put in."""
+    return var[..., None] if 0 < var.ndim < ndim else var
 
 
 @op("S..., S..., ... -> R...", backward="gaussian_nll_loss_backward", outputs="loss", check=_check_var)
@@ -187,7 +197,7 @@ def gaussian_nll_loss(
 
     Args:
         input, target: float32 or float64, of the same shape.
-        var: variances >= 0, that broadcast to it.
+        var: variances >= 0 of that shape, with any of its sizes 1, or without the last one; or a single one.
         full: whether to add the constant.
         eps: the least variance; one that was below it has the gradient of one that was not, as in PyTorch.
         reduction: "mean" over all elements, "sum", or "none".
@@ -201,7 +211,7 @@ def gaussian_nll_loss(
     array(1.347)
     """
     require_variances(var)
-    v = np.maximum(var, var.dtype.type(eps))
+    v = variances(np.maximum(var, var.dtype.type(eps)), input.ndim)
     losses = (np.log(v) + (input - target) ** 2 / v) / 2
     return _reduced(losses + math.log(2 * math.pi) / 2 if full else losses, reduction)
 
@@ -211,11 +221,11 @@ def gaussian_nll_loss_backward(
     dloss: Floats, input: Floats, target: Floats, var: Floats, eps: Positive, reduction: Reduction
 ) -> tuple[Floats, Floats, Floats]:
     """The gradients of `gaussian_nll_loss`."""
-    v = np.maximum(var, var.dtype.type(eps))
+    v = variances(np.maximum(var, var.dtype.type(eps)), input.ndim)
     d = input - target
     dloss = dloss * share_of(reduction, input.shape)
     dinput = d / v * dloss
-    return dinput, -dinput, sum_to((1 - d * d / v) / (2 * v) * dloss, var.shape)
+    return dinput, -dinput, sum_to((1 - d * d / v) / (2 * v) * dloss, v.shape).reshape(var.shape)
 
 
 @op("S..., S... -> R...", backward="kl_div_backward", outputs="loss")

@@ -37,9 +37,10 @@ def _gaussian():
     for shape, reduction, full in product(SHAPES, REDUCTIONS, (False, True)):
         var = _positive(*shape, seed=2)
         yield Sample(normal(*shape), normal(*shape, seed=1), var, full, reduction=reduction)
-    yield Sample(normal(3, 4), normal(3, 4, seed=1), np.array([[0.5], [1.0], [2.0]]))
-    yield Sample(normal(*LARGE), normal(*LARGE, seed=1), _positive(1000))
-    yield Sample(normal(1, 301), normal(1, 301, seed=1), _positive(301), eps=0.3)
+    for rows in ((3, 1), (1, 3), (3,), ()):  # (3,) are variances of rows, as in PyTorch, also of a square
+        yield Sample(normal(3, 3), normal(3, 3, seed=1), _positive(*rows))
+    yield Sample(normal(*LARGE), normal(*LARGE, seed=1), _positive(1, 1000))
+    yield Sample(normal(1, 301), normal(1, 301, seed=1), _positive(1, 301), eps=0.3)
 
 
 def _divergence():
@@ -97,7 +98,8 @@ CASES = {
         samples=_gaussian,
         bad=[
             *_bad("gaussian_nll_loss", normal(3)),
-            Bad(ValueError, "var: expected a shape that broadcasts to (3,), got (2,)", normal(3), normal(3), normal(2)),
+            Bad(ValueError, "var: expected the shape (3,), with", normal(3), normal(3), normal(2)),
+            Bad(ValueError, "without the last one, got (3,)", normal(2, 3), normal(2, 3), _positive(3)),
             Bad(
                 ValueError,
                 "var: expected variances >= 0, got -1 at (1,)",
@@ -107,7 +109,7 @@ CASES = {
                 data=True,
             ),
         ],
-        bench=_bench(np.ones(1000)),
+        bench=_bench(np.ones((1, 1000))),
         torch=_torch("gaussian_nll_loss"),
     ),
     "kl_div": Case(samples=_divergence, bad=_bad("kl_div"), bench=_bench(), torch=_torch("kl_div")),
