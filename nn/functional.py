@@ -2,7 +2,7 @@
 
 Offered are those that have a gradient or return integers or booleans. The functions are made of the registry when
 they are first asked for. `dropout` differs, in that it draws its own random numbers; `einsum`, `gather`, `scatter` and
-`scatter_add` in the order of their arguments, which is PyTorch's.
+`scatter_add` in the order of their arguments, which is PyTorch's; `matmul` takes vectors, and `scatter` numbers, too.
 """
 
 from collections.abc import Callable
@@ -34,9 +34,14 @@ def gather(x: Tensor, dim: int, index: Any) -> Tensor:
     return apply(registry["gather"], x, index, dim)
 
 
-def scatter(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
-    """`kernels.scatter`: x with elements of `src` written where `gather` would take them; the last one stays."""
-    return apply(registry["scatter"], x, index, src, dim)
+def matmul(a: Any, b: Any) -> Tensor:
+    """`kernels.matmul`; a vector is a row on the left and a column on the right, and the result lacks that axis."""
+    return _tensor(a).matmul(b)
+
+
+def scatter(x: Any, dim: int, index: Any, src: Any) -> Tensor:
+    """`kernels.scatter`: x with elements of `src`, or one number, written where `gather` would take them."""
+    return _tensor(x).scatter(dim, index, src)
 
 
 def scatter_add(x: Tensor, dim: int, index: Any, src: Any) -> Tensor:
@@ -55,6 +60,10 @@ def __getattr__(name: str) -> Callable[..., Any]:
 
 def __dir__() -> list[str]:
     return sorted(name for name, op in registry.items() if _is_offered(op))
+
+
+def _tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else Tensor(x)
 
 
 def _is_offered(op: Op) -> bool:

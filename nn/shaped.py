@@ -118,7 +118,9 @@ class Shaped:
         return self._apply("gather", index, dim)
 
     def scatter(self, dim: int, index: Any, src: Any) -> "Tensor":
-        """With elements of `src` written where `gather` would take them; the last one for a place stays."""
+        """With elements of `src`, or one number, where `gather` would take them; the last one for a place stays."""
+        if isinstance(src, (bool, int, float)):
+            src = np.full(np.shape(index), src, self.data.dtype)
         return self._apply("scatter", index, src, dim)
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> "Tensor":

@@ -227,7 +227,6 @@ class Tensor(Shaped):
     __sub__, __rsub__ = _operator("sub")
     __mul__, __rmul__ = _operator("mul")
     __truediv__, __rtruediv__ = _operator("div")
-    __matmul__, __rmatmul__ = _operator("matmul")
     __pow__, __rpow__ = _operator("pow")
     __and__, __rand__ = _operator("logical_and")
     __or__, __ror__ = _operator("logical_or")
@@ -253,7 +252,17 @@ class Tensor(Shaped):
     clamp = clip
     pow, maximum, minimum = _operator("pow")[0], _operator("maximum")[0], _operator("minimum")[0]
     floor, ceil, round, trunc = _method("floor"), _method("ceil"), _method("round"), _method("trunc")
-    softmax, log_softmax, matmul = _method("softmax"), _method("log_softmax"), _method("matmul")
+    softmax, log_softmax = _method("softmax"), _method("log_softmax")
+
+    def matmul(self, other: Any) -> "Tensor":
+        """`kernels.matmul`; a vector is a row on the left and a column on the right, and the result lacks that axis."""
+        return _product(self, other)
+
+    def __matmul__(self, other: Any) -> "Tensor":
+        return _product(self, other) if isinstance(other, (Tensor, np.ndarray)) else NotImplemented
+
+    def __rmatmul__(self, other: Any) -> "Tensor":
+        return _product(other, self) if isinstance(other, (Tensor, np.ndarray)) else NotImplemented
 
     def _apply(self, name: str, *args: Any) -> Any:
         return apply(registry[name], self, *args)
@@ -298,6 +307,13 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
                 if isinstance(tensor, Tensor):
                     node.guard(name, tensor._version)
     return outputs if isinstance(found, tuple) else outputs[0]
+
+
+def _product(a: Any, b: Any) -> Tensor:
+    row, column = a.ndim == 1, getattr(b, "ndim", 0) == 1
+    a, b = a.reshape(1, -1) if row else a, b.reshape(-1, 1) if column else b
+    out = apply(registry["matmul"], a, b)
+    return out.squeeze((-2,) * row + (-1,) * column) if row or column else out
 
 
 def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
