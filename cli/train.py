@@ -77,6 +77,7 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
 )
 @_setting("--weight-decay", type=float, group="Learning", help="On matrices only.")
 @_setting("--clip", type=float, group="Learning", help="Largest norm of the gradient; 0: any.")
+@_setting("--recompute/--keep", default=None, group="Learning", help="Less memory for more time. [keep]")
 @_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
 @_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
 @_setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")

@@ -187,11 +187,11 @@ def _own_copies() -> Iterator[None]:
                 function.linkage = Linkage.internal
         finalize(library)
 
-    CPUCodeLibrary._finalize_final_module = with_own
+    CPUCodeLibrary._finalize_final_module = with_own  # type: ignore[method-assign]
     try:
         yield
     finally:
-        CPUCodeLibrary._finalize_final_module = finalize
+        CPUCodeLibrary._finalize_final_module = finalize  # type: ignore[method-assign]
 
 
 class _Cache:
