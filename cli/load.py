@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..nn import GPT, GPTConfig
+    from ..nn import GPT, GPTConfig, TrainConfig
     from ..nn.run import Run
     from ..tokenizer import Tokenizer
 
 __all__ = ["load", "require_memory", "require_vocabulary"]
+
+_COPIES = 4  # of the weights in training: themselves, gradients, AdamW's two
 
 
 def load(folder: Path) -> "tuple[Run, Tokenizer, GPT]":
@@ -44,15 +46,20 @@ def require_vocabulary(tokenizer: "Tokenizer", shape: "GPTConfig", origin: Path)
         )
 
 
-def require_memory(shape: "GPTConfig", copies: int = 1) -> None:
-    """ValueError where this machine cannot hold so many copies of a model's float32 weights."""
+def require_memory(shape: "GPTConfig", training: "TrainConfig | None" = None) -> None:
+    """ValueError where this machine cannot hold a model's float32 weights, or what training it takes at the least."""
     import psutil
 
     weights = shape.width * (shape.vocab_size + shape.context + 12 * shape.width * shape.layers)
-    needed, there = 4 * copies * weights, psutil.virtual_memory().total
+    needed, there = 4 * weights, psutil.virtual_memory().total
+    batches = ""
+    if training is not None:
+        tokens = training.batch_size * shape.context
+        needed = _COPIES * needed + 4 * tokens * shape.width * shape.layers + 16 * tokens * training.accumulate
+        batches = f", in batches of {training.batch_size:,} windows, {training.accumulate:,} for an update,"
     if needed > there:
         raise ValueError(
             f"a model of {shape.layers:,} layers, width {shape.width:,}, context {shape.context:,} and "
-            f"{shape.vocab_size:,} tokens needs {needed / 1e9:,.0f} GB of memory, this machine has {there / 1e9:,.0f}; "
-            "choose a smaller one"
+            f"{shape.vocab_size:,} tokens{batches} needs {needed / 1e9:,.0f} GB of memory, this machine has "
+            f"{there / 1e9:,.0f}; choose a smaller one"
         )

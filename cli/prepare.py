@@ -41,7 +41,7 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
     val_fraction = settings.pop("val_fraction")
     shape = {name: settings.pop(name) for name in _SHAPE if name in settings}
     training = TrainConfig(**settings)
-    require_memory(GPTConfig(vocab_size=1, **shape))  # complains before the text is read
+    require_memory(GPTConfig(vocab_size=1, **shape), training)  # complains before the text is read
     _require_free(out)
     split = split_texts(read_texts(source), val_fraction)
     name = STANDARD_LIBRARY if source is None else "standard input" if source == "-" else source

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 _SAMPLE_TOKENS = 160
-_COPIES = 4  # weights, gradients, AdamW's two moments
 # What a resumed run may be told anew: the rest decides what its data and its model are.
 _CHANGEABLE = {"steps", "minutes", "lr", "min_lr", "warmup", "schedule", "betas", "weight_decay", "clip"}
 _CHANGEABLE |= {"eval_every", "eval_batches", "sample_every", "save_every"}
@@ -77,6 +76,7 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
 )
 @_setting("--weight-decay", type=float, group="Learning", help="On matrices only.")
 @_setting("--clip", type=float, group="Learning", help="Largest norm of the gradient; 0: any.")
+@_setting("--recompute/--keep", default=None, group="Learning", help="Less memory for more time. [keep]")
 @_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
 @_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
 @_setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")
@@ -140,7 +140,7 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
     train, val = TokenFile(run.train, tokenizer), TokenFile(run.val, tokenizer)
     prompt = "def " if source == STANDARD_LIBRARY else ""
     random.seed(config.seed)
-    require_memory(shape, _COPIES)
+    require_memory(shape, config)
     model = GPT(shape)
     trainer = Trainer(
         model,

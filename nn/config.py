@@ -50,6 +50,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "eps": _number(0, above=True),
     "weight_decay": _number(0),
     "clip": _number(0),
+    "recompute": ("true or false", lambda value: type(value) is bool),
     "eval_every": _whole(0),
     "eval_batches": _whole(1),
     "sample_every": _whole(0),
@@ -74,6 +75,7 @@ class TrainConfig:
         betas: of AdamW, as `eps`, and of Lion; the first is the momentum of Muon and SGD.
         weight_decay: for matrices only.
         clip: the gradient's norm is cut to this; 0 leaves it.
+        recompute: keep what enters each block, and compute the rest again in the backward pass: memory for time.
         eval_every: steps between estimates of the losses, each from `eval_batches` batches of a split; 0: none.
         sample_every: steps between samples of text; 0: none.
         save_every: steps between checkpoints; 0: only at the end.
@@ -96,6 +98,7 @@ class TrainConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip: float = 1.0
+    recompute: bool = False
     eval_every: int = 250
     eval_batches: int = 20
     sample_every: int = 0

@@ -192,3 +192,15 @@ def test_json_that_is_no_config_is_refused() -> None:
         GPTConfig.from_json(json.dumps({"vocab_size": 3, "heads": 1, "width": 4}))
     with pytest.raises(ValueError, match="expected an object"):
         GPTConfig.from_json("[]")
+
+
+def test_recomputed_blocks_give_the_same_gradients() -> None:
+    ids = np.random.default_rng(0).integers(0, 11, (2, 8))
+    found = []
+    for again in (False, True):
+        octavo.seed(4)
+        model = GPT(GPTConfig(vocab_size=11, context=8, layers=2, heads=2, width=8, dropout=0.2))
+        model.recompute = again
+        model.loss(ids, ids).backward()
+        found.append([p.grad.tobytes() for p in model.parameters()])
+    assert found[0] == found[1]

@@ -56,6 +56,17 @@ def test_second_process_loads_what_the_first_compiled(tmp_path):
     assert "compiling" not in second.stderr
 
 
+def test_a_kernel_gives_the_same_bits_compiled_and_loaded(tmp_path):
+    code = (
+        "import numpy as np; from octavo.kernels import cross_entropy, softmax; rng = np.random.default_rng(0); "
+        "x = rng.standard_normal((64, 65)).astype('f4'); ids = rng.integers(0, 65, 64); "
+        "print(cross_entropy.forward(x, ids)[1][0].tobytes().hex(), softmax(x).tobytes().hex())"
+    )
+    first, second = (_python(code, ROOT.parent, OCTAVO_CACHE=str(tmp_path)) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+
+
 def test_a_damaged_cache_is_made_anew(tmp_path):
     copy, cache = _copy_of_the_package(tmp_path), tmp_path / "cache"
     first = _python(SOFTMAX, copy, OCTAVO_CACHE=str(cache))

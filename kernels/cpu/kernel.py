@@ -22,7 +22,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ from typing import Any
 import numba
 import numpy as np
 import platformdirs
+from llvmlite.binding import Linkage
 from numba import types
 from numba.core.ccallback import CFunc
+from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
 from numba.core.serialize import dumps
@@ -117,7 +120,8 @@ class Kernel:
             cache = _Cache(f"{self.name}-{dtype}")
             dispatcher._cache = cache  # type: ignore[attr-defined]
             start = time.perf_counter()
-            dispatcher.compile(signature)
+            with _own_copies():
+                dispatcher.compile(signature)
             dispatcher.disable_compile()
             if not cache.hit:
                 log.info("compiled %s for %s in %.1f s", self.name, dtype, time.perf_counter() - start)
@@ -159,11 +163,35 @@ class CFunction:
             )
             cache = made._cache = _Cache("-".join([self.name, *map(str, dtypes)]))
             start = time.perf_counter()
-            made.compile()
+            with _own_copies():
+                made.compile()
             if not cache.hit:
                 log.info("compiled %s in %.2f s", cache.path.stem, time.perf_counter() - start)
             self._compiled[dtypes] = made
             return made
+
+
+@contextmanager
+def _own_copies() -> Iterator[None]:
+    """What is compiled within calls its own copies of helpers and of its parallel loop, not those of the same name.
+
+    Numba optimises a helper again in each kernel that it is linked into, and gives all copies one name, of which the
+    process takes the first that it meets: kernels would give other bits when compiled than when loaded, and in another
+    order.
+    """
+    finalize = CPUCodeLibrary._finalize_final_module
+
+    def with_own(library: Any) -> None:
+        for function in library._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
+        finalize(library)
+
+    CPUCodeLibrary._finalize_final_module = with_own  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        CPUCodeLibrary._finalize_final_module = finalize  # type: ignore[method-assign]
 
 
 class _Cache:

@@ -12,6 +12,7 @@ from .. import functional as F
 from ..attention import CausalSelfAttention, KVCache
 from ..layers import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from ..module import Module
+from ..recompute import recompute
 from ..rotary import Rotary
 from ..tensor import Tensor
 from .config import GPTConfig
@@ -55,7 +56,10 @@ class GPT(Module):
     """Next-token logits for every position: ids (B, T) -> (B, T, V).
 
     Initial weights are GPT-2's: N(0, 0.02²), the last layer of each branch scaled by 1 / √(2 · layers), biases 0.
+    With `recompute` set, the backward pass computes each block again instead of keeping what is in it.
     """
+
+    recompute = False
 
     def __init__(self, config: GPTConfig):
         self.config = config
@@ -116,7 +120,7 @@ class GPT(Module):
             x = x + self.wpe.weight[start:end]
         x = self.dropout(x)
         for i, block in enumerate(self.h):
-            x = block(x, caches[i] if caches else None)
+            x = recompute(block, x) if self.recompute and not caches else block(x, caches[i] if caches else None)
         return self.norm(x)
 
     def caches(self, batch: int, capacity: int | None = None) -> list[KVCache]:

@@ -1,14 +1,10 @@
 import numpy as np
 
 from .case import EDGES, Bad, Case, Sample, normal
-from .elementwise import _unary
+from .pointwise import off_the_kink, unary
 
 INF, NAN = np.inf, np.nan
 FAR = (-1e4, -50.0, 0.0, 50.0, 1e4, INF, NAN)
-
-
-def _off_the_kink(x):
-    return np.asarray(x + np.copysign(0.125, x))
 
 
 def _with(case, parameters, refused):
@@ -18,7 +14,7 @@ def _with(case, parameters, refused):
     def samples():
         yield from plain()
         for kwargs in parameters:
-            yield Sample(_off_the_kink(normal(3, 7)), **kwargs)
+            yield Sample(off_the_kink(normal(3, 7)), **kwargs)
             yield Sample(np.tile((*FAR, -INF), 301), **kwargs)
 
     name, value = refused
@@ -51,23 +47,23 @@ def _gelu(torch, x, approximate="none"):
 
 
 CASES = {
-    "relu": _unary(lambda torch, x: torch.relu(x), _off_the_kink, extremes=(0.0, -1.0, -INF, INF, NAN)),
+    "relu": unary(lambda torch, x: torch.relu(x), off_the_kink, extremes=(0.0, -1.0, -INF, INF, NAN)),
     "leaky_relu": _with(
-        _unary(lambda torch, x: torch.nn.functional.leaky_relu(x), _off_the_kink, extremes=(*FAR, -INF)),
+        unary(lambda torch, x: torch.nn.functional.leaky_relu(x), off_the_kink, extremes=(*FAR, -INF)),
         ({"negative_slope": 0.25}, {"negative_slope": -1.0}),
         ("negative_slope", "a"),
     ),
     "elu": _with(
-        _unary(lambda torch, x: torch.nn.functional.elu(x), _off_the_kink, extremes=(*FAR, -INF)),
+        unary(lambda torch, x: torch.nn.functional.elu(x), off_the_kink, extremes=(*FAR, -INF)),
         ({"alpha": 0.5}, {"alpha": 2.0}),
         ("alpha", "a"),
     ),
     "softplus": _with(
-        _unary(lambda torch, x: torch.nn.functional.softplus(x), extremes=(*FAR, -INF, 19.0, 21.0)),
+        unary(lambda torch, x: torch.nn.functional.softplus(x), extremes=(*FAR, -INF, 19.0, 21.0)),
         ({"beta": 0.5}, {"beta": 3.0, "threshold": 2.0}),
         ("beta", 0.0),
     ),
-    "silu": _unary(lambda torch, x: torch.nn.functional.silu(x), extremes=FAR),
+    "silu": unary(lambda torch, x: torch.nn.functional.silu(x), extremes=FAR),
     "swiglu": Case(
         samples=_gated,
         bad=[
@@ -79,7 +75,7 @@ CASES = {
         bench=lambda: [Sample(normal(4096, 768), normal(4096, 768)), Sample(normal(8, 8), normal(8, 8))],
         torch=lambda torch, gate, up: torch.nn.functional.silu(gate) * up,
     ),
-    "gelu": _with(_unary(_gelu, extremes=FAR), ({"approximate": "tanh"},), ("approximate", "erf")),
+    "gelu": _with(unary(_gelu, extremes=FAR), ({"approximate": "tanh"},), ("approximate", "erf")),
     "bias_gelu": Case(
         samples=_biased,
         bad=[

@@ -1,7 +1,7 @@
 import numpy as np
 
 from .case import EDGES, Bad, Case, Sample, integers, normal
-from .elementwise import SHAPES
+from .pointwise import SHAPES
 
 EXTREMES = (0.0, -0.0, 1.0, np.inf, -np.inf, np.nan)
 

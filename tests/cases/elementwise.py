@@ -1,94 +1,16 @@
 import numpy as np
 
-from .case import EDGES, Bad, Case, Sample, normal
-
-SHAPES = (
-    ((2, 3), (2, 3)),
-    ((2, 3), (3,)),
-    ((3,), (2, 3)),
-    ((2, 3), (2, 1)),
-    ((2, 1, 3), (4, 1)),
-    ((), (2, 3)),
-    ((2, 3), ()),
-    ((), ()),
-    ((0, 3), (3,)),
-    ((63, 1000), (1000,)),
-    ((63, 1000), (63, 1)),
-    ((3, 1, 40, 7), (1, 500, 1, 7)),
-    ((2, 1, 2, 1, 2, 3), (1, 2, 1, 2, 1, 3)),  # more axes than the kernels take
-    ((20_000,), (1,)),
-)
-
-
-def _pairs(low=-np.inf):
-    for n in EDGES:
-        yield Sample(normal(n), _away(normal(n, seed=1), low))
-    for a, b in SHAPES:
-        yield Sample(normal(*a), _away(normal(*b, seed=1), low))
-
-
-def _away(x, low):
-    """x, moved away from 0 by `low`, where a divisor may not be near it."""
-    return x if low < 0 else np.asarray(x + np.copysign(low, x))
-
-
-def _arrays(change=lambda x: x, extremes=()):
-    for n in EDGES:
-        yield Sample(change(normal(n)))
-    for shape in ((), (0, 5), (2, 3, 4), (3, 40_000)):
-        yield Sample(change(normal(*shape)))
-    if extremes:
-        yield Sample(np.tile(extremes, 301))  # too many for differences, which know no infinity
-
-
-def _binary(torch, low=-np.inf):
-    return Case(
-        samples=lambda: _pairs(low),
-        bad=[
-            Bad(
-                ValueError,
-                "y: expected float32 or float64 of shape (2, 3), got float64 (2,)",
-                np.ones((2, 3)),
-                np.ones(2),
-            ),
-            Bad(TypeError, "y: expected a NumPy array, got int", np.ones(3), 1),
-            Bad(TypeError, "x: expected float32 or float64", np.ones(3, int), np.ones(3)),
-        ],
-        bench=lambda: [
-            Sample(normal(4096, 768), normal(4096, 768)),
-            Sample(normal(4096, 768), normal(768)),
-            Sample(normal(8, 8), normal(8, 8)),
-        ],
-        torch=torch,
-    )
-
-
-def _unary(torch, change=lambda x: x, extremes=(), ulps=16):
-    return Case(
-        samples=lambda: _arrays(change, extremes),
-        bad=[
-            Bad(TypeError, "x: expected float32 or float64 of shape (S...)", np.ones(3, int)),
-            Bad(TypeError, "x: expected a NumPy array, got float", 1.0),
-        ],
-        bench=lambda: [Sample(change(normal(4096, 768))), Sample(change(normal(8, 8)))],
-        torch=torch,
-        ulps=ulps,
-    )
-
-
-def _positive(x):
-    return np.asarray(np.abs(x) + 0.125)
-
+from .pointwise import binary, positive, unary
 
 CASES = {
-    "add": _binary(lambda torch, x, y: x + y),
-    "sub": _binary(lambda torch, x, y: x - y),
-    "mul": _binary(lambda torch, x, y: x * y),
-    "div": _binary(lambda torch, x, y: x / y, low=0.125),
-    "neg": _unary(lambda torch, x: -x, extremes=(0.0, -np.inf, np.inf, np.nan)),
-    "exp": _unary(lambda torch, x: torch.exp(x), extremes=(-np.inf, 0.0, -1e4, np.inf, np.nan)),
-    "log": _unary(lambda torch, x: torch.log(x), _positive, extremes=(0.0, -1.0, 1e-3, np.inf, np.nan)),
-    "sqrt": _unary(lambda torch, x: torch.sqrt(x), _positive, extremes=(0.0, -1.0, np.inf, np.nan)),
-    "tanh": _unary(lambda torch, x: torch.tanh(x), extremes=(-np.inf, 1e4, 1e-30, np.inf, np.nan)),
-    "sigmoid": _unary(lambda torch, x: torch.sigmoid(x), extremes=(-np.inf, 1e4, -1e4, np.inf, np.nan)),
+    "add": binary(lambda torch, x, y: x + y),
+    "sub": binary(lambda torch, x, y: x - y),
+    "mul": binary(lambda torch, x, y: x * y),
+    "div": binary(lambda torch, x, y: x / y, low=0.125),
+    "neg": unary(lambda torch, x: -x, extremes=(0.0, -np.inf, np.inf, np.nan)),
+    "exp": unary(lambda torch, x: torch.exp(x), extremes=(-np.inf, 0.0, -1e4, np.inf, np.nan)),
+    "log": unary(lambda torch, x: torch.log(x), positive, extremes=(0.0, -1.0, 1e-3, np.inf, np.nan)),
+    "sqrt": unary(lambda torch, x: torch.sqrt(x), positive, extremes=(0.0, -1.0, np.inf, np.nan)),
+    "tanh": unary(lambda torch, x: torch.tanh(x), extremes=(-np.inf, 1e4, 1e-30, np.inf, np.nan)),
+    "sigmoid": unary(lambda torch, x: torch.sigmoid(x), extremes=(-np.inf, 1e4, -1e4, np.inf, np.nan)),
 }

@@ -1,7 +1,7 @@
 import numpy as np
 
 from .case import Bad, Case, Sample, normal
-from .elementwise import _binary, _off_the_kink, _unary
+from .pointwise import binary, off_the_kink, unary
 
 EXTREMES = (0.0, -0.0, 0.5, 1.5, -0.5, -2.5, np.inf, -np.inf, np.nan)
 
@@ -16,7 +16,7 @@ def _quarters(x):
 
 
 def _larger_or_smaller(torch):
-    case = _binary(torch)
+    case = binary(torch)
     samples = case.samples
 
     def apart():
@@ -42,8 +42,8 @@ def _clips():
 
 
 CASES = {
-    "abs": _unary(lambda torch, x: torch.abs(x), _off_the_kink, extremes=EXTREMES),
-    "sign": _unary(lambda torch, x: torch.sign(x), _off_the_kink, extremes=EXTREMES),
+    "abs": unary(lambda torch, x: torch.abs(x), off_the_kink, extremes=EXTREMES),
+    "sign": unary(lambda torch, x: torch.sign(x), off_the_kink, extremes=EXTREMES),
     "maximum": _larger_or_smaller(lambda torch, x, y: torch.maximum(x, y)),
     "minimum": _larger_or_smaller(lambda torch, x, y: torch.minimum(x, y)),
     "clip": Case(
@@ -57,8 +57,8 @@ CASES = {
         bench=lambda: [Sample(normal(4096, 768), -1, 1)],
         torch=lambda torch, x, low, high: torch.clip(x, low, high),
     ),
-    "floor": _unary(lambda torch, x: torch.floor(x), _off_whole_numbers, extremes=EXTREMES),
-    "ceil": _unary(lambda torch, x: torch.ceil(x), _off_whole_numbers, extremes=EXTREMES),
-    "round": _unary(lambda torch, x: torch.round(x), _off_whole_numbers, extremes=EXTREMES),
-    "trunc": _unary(lambda torch, x: torch.trunc(x), _off_whole_numbers, extremes=EXTREMES),
+    "floor": unary(lambda torch, x: torch.floor(x), _off_whole_numbers, extremes=EXTREMES),
+    "ceil": unary(lambda torch, x: torch.ceil(x), _off_whole_numbers, extremes=EXTREMES),
+    "round": unary(lambda torch, x: torch.round(x), _off_whole_numbers, extremes=EXTREMES),
+    "trunc": unary(lambda torch, x: torch.trunc(x), _off_whole_numbers, extremes=EXTREMES),
 }

@@ -1,12 +1,12 @@
 import numpy as np
 
 from .case import Bad, Case, Sample, normal
-from .elementwise import SHAPES, _positive, _unary
+from .pointwise import SHAPES, positive, unary
 
 
 def _powers():
     for a, b in SHAPES:
-        yield Sample(_positive(normal(*a)), normal(*b, seed=1))
+        yield Sample(positive(normal(*a)), normal(*b, seed=1))
     whole = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
     yield Sample(_away_from_zero(normal(55, 6)), whole)  # too many for differences in y, which are NaN
     x = np.array([0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, np.inf, -np.inf, np.nan])
@@ -30,12 +30,12 @@ CASES = {
             Bad(TypeError, "y: expected a NumPy array, got int", np.ones(3), 2),
         ],
         bench=lambda: [
-            Sample(_positive(normal(4096, 768)), normal(4096, 768)),
-            Sample(_positive(normal(4096, 768)), np.array(1.5)),
+            Sample(positive(normal(4096, 768)), normal(4096, 768)),
+            Sample(positive(normal(4096, 768)), np.array(1.5)),
         ],
         torch=lambda torch, x, y: x**y,
     ),
-    "square": _unary(lambda torch, x: x * x, extremes=(0.0, -np.inf, np.nan)),
-    "reciprocal": _unary(lambda torch, x: 1 / x, _away_from_zero, extremes=(np.inf, -2.0, np.nan)),
-    "rsqrt": _unary(lambda torch, x: torch.rsqrt(x), _positive, extremes=(-1.0, np.inf, np.nan)),
+    "square": unary(lambda torch, x: x * x, extremes=(0.0, -np.inf, np.nan)),
+    "reciprocal": unary(lambda torch, x: 1 / x, _away_from_zero, extremes=(np.inf, -2.0, np.nan)),
+    "rsqrt": unary(lambda torch, x: torch.rsqrt(x), positive, extremes=(-1.0, np.inf, np.nan)),
 }

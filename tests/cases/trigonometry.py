@@ -1,6 +1,6 @@
 import numpy as np
 
-from .elementwise import _positive, _unary
+from .pointwise import positive, unary
 
 INF, NAN = np.inf, np.nan
 
@@ -15,19 +15,19 @@ def _off_the_poles(x):
 
 
 def _above_one(x):
-    return np.asarray(1 + _positive(x))
+    return np.asarray(1 + positive(x))
 
 
 CASES = {
-    "sin": _unary(lambda torch, x: torch.sin(x), extremes=(-INF, 1e30, -1e4, 1e-30, 1e5, INF, NAN)),
-    "cos": _unary(lambda torch, x: torch.cos(x), extremes=(-INF, 1e30, -1e4, 1e-30, 1e5, INF, NAN)),
-    "tan": _unary(lambda torch, x: torch.tan(x), _off_the_poles, extremes=(-INF, 1e4, 1e-30, INF, NAN)),
-    "asin": _unary(lambda torch, x: torch.asin(x), _inside, extremes=(-1.0, 1.0, 2.0, 0.0, INF, NAN)),
-    "acos": _unary(lambda torch, x: torch.acos(x), _inside, extremes=(-1.0, 1.0, 2.0, 0.0, INF, NAN)),
-    "atan": _unary(lambda torch, x: torch.atan(x), extremes=(-INF, -1e30, 1e-30, INF, NAN)),
-    "sinh": _unary(lambda torch, x: torch.sinh(x), extremes=(-INF, -1e4, 1e-30, INF, NAN)),
-    "cosh": _unary(lambda torch, x: torch.cosh(x), extremes=(-INF, -1e4, 1e-30, INF, NAN)),
-    "asinh": _unary(lambda torch, x: torch.asinh(x), extremes=(-INF, -1e30, 1e-30, INF, NAN)),
-    "acosh": _unary(lambda torch, x: torch.acosh(x), _above_one, extremes=(1.0, 0.5, -2.0, 1e30, INF, NAN)),
-    "atanh": _unary(lambda torch, x: torch.atanh(x), _inside, extremes=(-1.0, 1.0, 2.0, 1e-30, INF, NAN)),
+    "sin": unary(lambda torch, x: torch.sin(x), extremes=(-INF, 1e30, -1e4, 1e-30, 1e5, INF, NAN)),
+    "cos": unary(lambda torch, x: torch.cos(x), extremes=(-INF, 1e30, -1e4, 1e-30, 1e5, INF, NAN)),
+    "tan": unary(lambda torch, x: torch.tan(x), _off_the_poles, extremes=(-INF, 1e4, 1e-30, INF, NAN)),
+    "asin": unary(lambda torch, x: torch.asin(x), _inside, extremes=(-1.0, 1.0, 2.0, 0.0, INF, NAN)),
+    "acos": unary(lambda torch, x: torch.acos(x), _inside, extremes=(-1.0, 1.0, 2.0, 0.0, INF, NAN)),
+    "atan": unary(lambda torch, x: torch.atan(x), extremes=(-INF, -1e30, 1e-30, INF, NAN)),
+    "sinh": unary(lambda torch, x: torch.sinh(x), extremes=(-INF, -1e4, 1e-30, INF, NAN)),
+    "cosh": unary(lambda torch, x: torch.cosh(x), extremes=(-INF, -1e4, 1e-30, INF, NAN)),
+    "asinh": unary(lambda torch, x: torch.asinh(x), extremes=(-INF, -1e30, 1e-30, INF, NAN)),
+    "acosh": unary(lambda torch, x: torch.acosh(x), _above_one, extremes=(1.0, 0.5, -2.0, 1e30, INF, NAN)),
+    "atanh": unary(lambda torch, x: torch.atanh(x), _inside, extremes=(-1.0, 1.0, 2.0, 1e-30, INF, NAN)),
 }
