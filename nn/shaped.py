@@ -17,8 +17,12 @@ class Shaped:
 
     data: np.ndarray
 
-    def _apply(self, name: str, *args: Any) -> Any:
+    @staticmethod
+    def _run(name: str, *args: Any, **params: Any) -> Any:
         raise NotImplementedError
+
+    def _apply(self, name: str, *args: Any) -> Any:
+        return self._run(name, self, *args)
 
     def __getitem__(self, index: Any) -> "Tensor":
         """A view for integers, slices, None and `...`; a copy where lists, arrays or tensors choose, as in NumPy."""
