@@ -72,8 +72,9 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
         plan = _plan(function, *key)
         if plan is not None:
             function.launched += 1
-            others = [id(x if a is None else a) for a in (y, z, w)]
-            _launch(*plan, id(out), id(x), *others)
+            own = id(x)  # for an operand that the formula has not
+            rest = own if y is None else id(y), own if z is None else id(z), own if w is None else id(w)
+            _launch(*plan, id(out), own, *rest)
         else:
             flat = [contiguous(np.broadcast_to(a, shape)).reshape(-1) for a in (x, y, z, w) if a is not None]
             np.copyto(out, apply(*flat).reshape(shape))
