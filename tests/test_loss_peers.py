@@ -1,8 +1,8 @@
 """Losses mean what PyTorch's mean, and their float32 gradients are as near to the float64 ones as PyTorch's.
 
-Near: the largest error is at most 1.5 times PyTorch's, or a floor relative to the largest true value: 1e-7 for the
-gradient of cross-entropy; 5e-7, four roundings, for the other losses; 1e-6, the sum of 1000 roundings, for the linear
-one, whose products add in another order.
+Near: the largest error, relative to the largest true value, is at most 1.5 times PyTorch's, or 1e-7, which is less than
+two roundings. For the linear one it is the mean over draws of its operands: its logits are a float32 product, whose
+rounding, the same for both, decides the error, so that of a single draw one in a hundred is a lucky one of PyTorch's.
 """
 
 from itertools import product
@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 pytestmark = pytest.mark.peers
 
-FLOOR = 5e-7
+FLOOR = 1e-7
 LOGITS = {
     "small": normal(5, 7, scale=2),
     "one class": normal(3, 1),
@@ -79,8 +79,8 @@ def is_float(a):
     return isinstance(a, np.ndarray) and a.dtype.kind == "f"
 
 
-def compare(name, function, args, options, shape, differentiable=(0,), floor=FLOOR):
-    """The same in float64; in float32 as near to it. `shape` is the loss's."""
+def errors(name, function, args, options, shape, differentiable=(0,)):
+    """{loss or gradient: (our error, PyTorch's)} in float32; in float64 both are the same. `shape` is the loss's."""
     op = registry[name]
     args = [a.astype(np.float32).astype(np.float64) if is_float(a) else a for a in args]
     cotangent = normal(*shape, seed=9)
@@ -91,13 +91,22 @@ def compare(name, function, args, options, shape, differentiable=(0,), floor=FLO
         np.testing.assert_allclose(expected, gradient, rtol=1e-7, atol=1e-10 * np.abs(expected).max(initial=0))
     near = ours(op, args, options, cotangent, np.float32)
     peer = theirs(function, args, differentiable, cotangent, np.float32)
-    for what, a, b, expected in [
-        ("loss", near[0], peer[0], true_loss),
-        *zip([f"d{n}" for n in op.differentiable], near[1], peer[1], truth, strict=True),
-    ]:
-        error, peer_error, largest = (np.abs(d).max(initial=0) for d in (a - expected, b - expected, expected))
-        allowed = max(1.5 * peer_error, (max(FLOOR, floor) if what == "loss" else floor) * largest, 1e-12)
-        assert error <= allowed, f"{what} of {largest:g}: error {error:g}, PyTorch's {peer_error:g}"
+    found = {"loss": (near[0], peer[0], true_loss)}
+    found |= zip((f"d{n}" for n in op.differentiable), zip(near[1], peer[1], truth, strict=True), strict=True)
+    return {
+        what: [np.abs(x - expected).max(initial=0) / np.abs(expected).max(initial=1e-5) for x in pair]
+        for what, (*pair, expected) in found.items()
+    }
+
+
+def check(draws):
+    for what in draws[0]:
+        error, peer_error = np.mean([draw[what] for draw in draws], 0)
+        assert error <= max(1.5 * peer_error, FLOOR), f"{what}: error {error:.3g}, PyTorch's {peer_error:.3g}"
+
+
+def compare(*args, **kwargs):
+    check([errors(*args, **kwargs)])
 
 
 def targets_of(rows, classes, is_soft):
@@ -122,25 +131,28 @@ def test_cross_entropy(logits, options):
             [logits, targets, weight],
             {"reduction": reduction, **options},
             (rows,) if reduction == "none" else (),
-            floor=1e-7,
         )
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_linear_cross_entropy(options):
-    for (rows, width, classes), is_soft, is_weighted, reduction in product(
-        ((5, 4, 7), (63, 33, 1000)), (False, True), (False, True), REDUCTIONS
+    for ((rows, width, classes), draws), is_soft, is_weighted, reduction in product(
+        (((5, 4, 7), 16), ((33, 256, 65), 4), ((63, 33, 1000), 4)), (False, True), (False, True), REDUCTIONS
     ):
         targets = targets_of(rows, classes, is_soft)
         class_weight = np.abs(normal(classes)) + 0.1 if is_weighted else None
-        compare(
-            "linear_cross_entropy",
-            lambda x, w, targets, weight, how=reduction: torch_cross_entropy(x @ w.T, targets, weight, how, **options),
-            [normal(rows, width), normal(classes, width), targets, class_weight],
-            {"reduction": reduction, **options},
-            (rows,) if reduction == "none" else (),
-            (0, 1),
-            floor=1e-6,
+        check(
+            [
+                errors(
+                    "linear_cross_entropy",
+                    lambda x, w, y, weight, how=reduction: torch_cross_entropy(x @ w.T, y, weight, how, **options),
+                    [normal(rows, width, seed=seed), normal(classes, width, seed=seed), targets, class_weight],
+                    {"reduction": reduction, **options},
+                    (rows,) if reduction == "none" else (),
+                    (0, 1),
+                )
+                for seed in range(draws)
+            ]
         )
 
 

@@ -2,9 +2,8 @@
 
 The gradient is worked out in place, on a copy of the row: a loop that reads one array and writes another which may be
 the same is not vectorised, and `linear_cross_entropy` has no room for a second array of logits. Nor is a loop whose
-index may be negative: hence the slices. The kernel for all options has scratch for a row instead: the slope of softcap
-needs the logits to the end. Where gradients cancel, p against 1 or against given probabilities, they are made in
-float64.
+index may be negative: hence the slices. The kernel for all options has scratch for a row instead, and for the slopes of
+softcap. Where gradients cancel, p against 1 or against given probabilities, they are made in float64.
 """
 
 import math
@@ -18,7 +17,7 @@ from ..ops.cross_entropy import mean_divisor
 from ..signature import ONE
 from .ids import checked
 from .kernel import kernel, primitive
-from .maths import exp, tanh
+from .maths import exp, expm1
 from .simd import row_max
 
 
@@ -158,10 +157,12 @@ def _weighted(score, mass):
 
 
 @primitive
-def _slope(x, cap):
-    """1 − tanh²(x / cap) = 4e / (1 + e)², e = exp(−2 |x| / cap), so that nothing cancels."""
-    e = exp(-2 * abs(x) / cap)
-    return 4 * e / ((1 + e) * (1 + e))
+def _tanh(x):
+    """tanh x, and its slope 1 − tanh² x = 4s (1 − s), s = 1 / (1 + exp 2|x|), in which nothing cancels."""
+    z, most = 2 * abs(x), 700.0  # exp(most) is finite
+    more = expm1(most if z > most else z)
+    s = 1 / (2 + more)
+    return math.copysign(more / (2 + more), x), 0.0 if z > most else 4 * s * (1 - s)
 
 
 @kernel("f8[1] T[2] <- T[2] i8[1] T[2] T[1] b1 i8 f8 f8 f8 f8")
@@ -180,7 +181,7 @@ def _options_kernel(
     scale,
 ):
     """A class has the mass m = class_weight · (sharp · probability + even); ids have one row of probabilities, all 0,
-    and `own` on top for the target. A row is worked out in scratch: shifted scores, exponentials, then gradient."""
+    and `own` on top for the target. A row is worked out in scratch: shifted scores, then exponentials."""
     rows, columns = logits.shape
     number = logits.dtype.type
     sharp, even = 1 - label_smoothing, label_smoothing / columns
@@ -196,11 +197,14 @@ def _options_kernel(
         own = 0.0 if is_soft else r * sharp
         scores, given = logits[i], probabilities[i * np.int64(is_soft)]
         scratch = np.empty(columns, logits.dtype)
+        slopes = np.empty(columns if softcap > 0 else 0, logits.dtype)
         top = np.float64(row_max(logits, i * columns, columns))
         if softcap > 0:  # in float64: rounded before the maximum is subtracted, the score would lose digits
-            top = softcap * tanh(top / softcap)
+            top = softcap * _tanh(top / softcap)[0]
             for j in range(columns):
-                scratch[j] = number(softcap * tanh(np.float64(scores[j]) / softcap) - top)
+                score, slope = _tanh(np.float64(scores[j]) / softcap)
+                scratch[j] = softcap * score - top
+                slopes[j] = slope
         else:
             for j in range(columns):
                 scratch[j] = scores[j] - number(top)
@@ -219,16 +223,18 @@ def _options_kernel(
         if dlogits.size > 0:
             factor = (mass + 2 * z_loss * r * lse) / total * scale
             of_target = scratch[target] * factor - (own + class_weight[target] * even) * scale
-            for j in range(columns):
-                m = class_weight[j] * (sharp * given[j] + even)
-                scratch[j] = scratch[j] * factor - m * scale
-            if not is_soft:
-                scratch[target] = of_target
+            row = dlogits[i]
             if softcap > 0:
+                of_target *= slopes[target]
                 for j in range(columns):
-                    scratch[j] *= _slope(np.float64(scores[j]), softcap)
-            for j in range(columns):
-                dlogits[i, j] = scratch[j]
+                    m = class_weight[j] * (sharp * given[j] + even)
+                    row[j] = (scratch[j] * factor - m * scale) * slopes[j]
+            else:
+                for j in range(columns):
+                    m = class_weight[j] * (sharp * given[j] + even)
+                    row[j] = scratch[j] * factor - m * scale
+            if not is_soft:
+                row[target] = of_target
 
 
 @kernel("T[2] <- T[2] T[1] i8")

@@ -24,17 +24,18 @@ _MOST_TASKS = 1024
 _AXES = 4
 _PIECE = 512  # elements in a buffer
 _BUFFER = _PIECE * 8
-_BUFFERS = 4 * _BUFFER
-_TABLE = 4 * 8
+_ARRAYS = 5  # at most, with the output
+_BUFFERS = _ARRAYS * _BUFFER
+_TABLE = _ARRAYS * 8
 _SHORT = 64  # rows of fewer elements are walked several at a time
 # Rows of the layout, with columns for axes or arrays: sizes, steps in bytes of each array (from 1 on), item sizes, ways
 # to the elements; elements in all, of a task, of a row that pieces end with, of a piece.
-_SIZES, _ITEM, _WAY, _CUT, _ROWS = 0, 5, 6, 7, 8
+_SIZES, _ITEM, _WAY, _CUT, _ROWS = 0, 6, 7, 8, 9
 _DIRECT, _GATHERED, _FIXED = 0, 1, 2  # ways: where it lies; by buffer; one element, by a buffer that is filled once
 
 
 def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = None) -> Callable[..., Any]:
-    """Make a formula of one to three numbers a function on arrays or numbers, which broadcast.
+    """Make a formula of one to four numbers a function on arrays or numbers, which broadcast.
 
     The result has the dtype `returns`, or that of the first array that is not of booleans, which numbers take too;
     `out=` is an array to fill.
@@ -44,7 +45,7 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
     function = CFunction(_loop(formula), 1, formula.__name__)
 
     @wraps(formula)
-    def apply(x: Any, y: Any = None, z: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
+    def apply(x: Any, y: Any = None, z: Any = None, w: Any = None, *, out: np.ndarray | None = None) -> np.ndarray:
         x = x if isinstance(x, np.ndarray) else np.asarray(x)  # its memory is read where an array's lies
         dtype = x.dtype if x.dtype.kind != "b" or y is None else y.dtype
         shape = x.shape
@@ -54,6 +55,9 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
         if z is not None:
             z = z if isinstance(z, np.ndarray) else np.asarray(z, dtype)
             shape = shape if shape == z.shape else _broadcast(shape, z.shape)
+        if w is not None:
+            w = w if isinstance(w, np.ndarray) else np.asarray(w, dtype)
+            shape = shape if shape == w.shape else _broadcast(shape, w.shape)
         if out is None:
             out = empty(shape, returns or dtype)
         if out.size == 0:
@@ -63,12 +67,16 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
             key += y.shape, y.strides, y.dtype
         if z is not None:
             key += z.shape, z.strides, z.dtype
+        if w is not None:
+            key += w.shape, w.strides, w.dtype
         plan = _plan(function, *key)
         if plan is not None:
             function.launched += 1
-            _launch(*plan, id(out), id(x), id(x if y is None else y), id(x if z is None else z))
+            own = id(x)  # for an operand that the formula has not
+            rest = own if y is None else id(y), own if z is None else id(z), own if w is None else id(w)
+            _launch(*plan, id(out), own, *rest)
         else:
-            flat = [contiguous(np.broadcast_to(a, shape)).reshape(-1) for a in (x, y, z) if a is not None]
+            flat = [contiguous(np.broadcast_to(a, shape)).reshape(-1) for a in (x, y, z, w) if a is not None]
             np.copyto(out, apply(*flat).reshape(shape))
         return out
 
@@ -81,19 +89,23 @@ _broadcast = lru_cache(1024)(np.broadcast_shapes)
 def _loop(formula: Callable[..., Any]) -> Callable[..., None]:
     f = primitive(formula)
 
-    def unary(out, x, y, z, count):
+    def unary(out, x, y, z, w, count):
         for i in range(count):
             store(out, i, f(load(x, i)))
 
-    def binary(out, x, y, z, count):
+    def binary(out, x, y, z, w, count):
         for i in range(count):
             store(out, i, f(load(x, i), load(y, i)))
 
-    def ternary(out, x, y, z, count):
+    def ternary(out, x, y, z, w, count):
         for i in range(count):
             store(out, i, f(load(x, i), load(y, i), load(z, i)))
 
-    loop = (unary, binary, ternary)[len(inspect.signature(formula).parameters) - 1]
+    def quaternary(out, x, y, z, w, count):
+        for i in range(count):
+            store(out, i, f(load(x, i), load(y, i), load(z, i), load(w, i)))
+
+    loop = (unary, binary, ternary, quaternary)[len(inspect.signature(formula).parameters) - 1]
     loop.__module__ = formula.__module__
     return loop
 
@@ -111,12 +123,12 @@ def _plan(function, shape, *arrays):
         return None
     count = math.prod(sizes)
     row = sizes[-1] if sizes and sizes[-1] >= _SHORT else count
-    layout = np.zeros((_ROWS, _AXES), np.int64)
+    layout = np.zeros((_ROWS, _ARRAYS), np.int64)
     layout[_SIZES, : _AXES - len(sizes)] = 1
-    layout[_SIZES, _AXES - len(sizes) :] = sizes
+    layout[_SIZES, _AXES - len(sizes) : _AXES] = sizes
     for o, item in enumerate(items):
         own = [step[o] for step in steps]
-        layout[1 + o, _AXES - len(own) :] = own
+        layout[1 + o, _AXES - len(own) : _AXES] = own
         layout[_ITEM, o] = item
         if row == count:
             is_direct = own == [item * math.prod(sizes[a + 1 :]) for a in range(len(own))]
@@ -124,9 +136,9 @@ def _plan(function, shape, *arrays):
             is_direct = own[-1] == item
         layout[_WAY, o] = _DIRECT if is_direct else _GATHERED if any(own) else _FIXED
     block = max(_BLOCK, -(-count // (_MOST_TASKS * 64)) * 64)
-    layout[_CUT] = count, block, row, _PIECE if layout[_WAY].any() else count
+    layout[_CUT, :4] = count, block, row, _PIECE if layout[_WAY].any() else count
     dtypes = [dtype for _, _, dtype in operands]
-    code = function.address(*dtypes, *dtypes[-1:] * (4 - len(dtypes)))
+    code = function.address(*dtypes, *dtypes[-1:] * (_ARRAYS - len(dtypes)))
     return code, _walk.address(), layout, -(-count // block)
 
 
@@ -151,9 +163,9 @@ def _steps(shape: tuple[int, ...], own: tuple[int, ...], strides: tuple[int, ...
     return (0,) * (len(shape) - len(own)) + tuple(0 if n == 1 else s for n, s in zip(own, strides, strict=True))
 
 
-@kernel("<- i8 i8 i8[2] i8 i8 i8 i8 i8")
-def _launch(code, walk, layout, tasks, out, x, y, z):
-    arrays = data_of(out), data_of(x), data_of(y), data_of(z)
+@kernel("<- i8 i8 i8[2] i8 i8 i8 i8 i8 i8")
+def _launch(code, walk, layout, tasks, out, x, y, z, w):
+    arrays = data_of(out), data_of(x), data_of(y), data_of(z), data_of(w)
     count, block = layout[_CUT, 0], layout[_CUT, 1]
     if tasks == 1:
         call(walk, (code, layout.ctypes.data, *arrays, 0, count))
@@ -163,9 +175,9 @@ def _launch(code, walk, layout, tasks, out, x, y, z):
             call(walk, (code, layout.ctypes.data, *arrays, start, min(start + block, count)))
 
 
-def _block(code, layout, out, x, y, z, start, end):
+def _block(code, layout, out, x, y, z, w, start, end):
     """Elements [start, end) in the order of the output."""
-    layout = carray(pointer(layout, np.int64(0)), (_ROWS, _AXES))
+    layout = carray(pointer(layout, np.int64(0)), (_ROWS, _ARRAYS))
     row, piece = layout[_CUT, 2], layout[_CUT, 3]
     arrays, places = pointer(stack(_TABLE), np.int64(0)), pointer(stack(_TABLE), np.int64(0))
     room = stack(_BUFFERS)
@@ -173,11 +185,12 @@ def _block(code, layout, out, x, y, z, start, end):
     store(arrays, 1, x)
     store(arrays, 2, y)
     store(arrays, 3, z)
+    store(arrays, 4, w)
     at = start
     while at < end:
         i, j, k, m = _coordinates(layout, at)
         n = min(end - at, row - m if row == layout[_SIZES, 3] else end - at, piece)
-        for o in range(4):
+        for o in range(_ARRAYS):
             way, item, step = layout[_WAY, o], layout[_ITEM, o], layout[1 + o]
             buffer = room + o * _BUFFER
             if way == _DIRECT:
@@ -188,13 +201,13 @@ def _block(code, layout, out, x, y, z, start, end):
                 if o > 0 and (way == _GATHERED or at == start):
                     filled = n if way == _GATHERED else piece
                     _copy(buffer, load(arrays, o), item, layout[_SIZES], step, (i, j, k, m), filled, True)
-        call(code, (load(places, 0), load(places, 1), load(places, 2), load(places, 3), n))
+        call(code, (load(places, 0), load(places, 1), load(places, 2), load(places, 3), load(places, 4), n))
         if layout[_WAY, 0] == _GATHERED:
             _copy(room, out, layout[_ITEM, 0], layout[_SIZES], layout[1], (i, j, k, m), n, False)
         at += n
 
 
-_walk = CFunction(_block, 8)
+_walk = CFunction(_block, 9)
 
 
 @primitive

@@ -244,6 +244,8 @@ class Tile(NamedTuple):
 
 _SHAPES = {16: (14, 2), 8: (6, 2), 4: (6, 2), 1: (4, 4)}  # rows, vectors in a row: what the registers hold
 
+_STEPS = 128  # of a tile's loop that are summed in one go: the rounding error of a sum grows with its length
+
 
 @lru_cache(None)
 def tile(width: int) -> Tile:
@@ -271,16 +273,27 @@ def tile(width: int) -> Tile:
 
 
 def _tile_loop(b, scalar, size, shape, pointers, depth, ldc, accumulate) -> None:
-    """Keep the tile in registers while walking both panels once, then write it."""
+    """Keep the tile in registers while walking both panels once, then write it; sums of `_STEPS` are added up apart."""
     rows, vectors, lanes = shape
     vector = ir.VectorType(scalar, lanes)
     zero = ir.Constant(vector, [ir.Constant(scalar, 0.0)] * lanes)
     name = f"llvm.fma.v{lanes}f{8 * size}"
     fma = cgutils.get_or_insert_function(b.module, ir.FunctionType(vector, [vector] * 3), name)
     a_first, b_first, c_first = pointers
+    with b.goto_entry_block():
+        apart = b.alloca(vector, rows * vectors)
+    apart.align = 64
+    sums_apart = [b.gep(apart, [I32(n)]) for n in range(rows * vectors)]
 
-    entry, loop, done = b.block, b.append_basic_block("tile.loop"), b.append_basic_block("tile.done")
+    names = ("part", "loop", "after", "more", "done")
+    entry, part, loop, after, more, done = b.block, *(b.append_basic_block(f"tile.{n}") for n in names)
+    b.branch(part)
+    b.position_at_end(part)
+    left, a_part, b_part = b.phi(I64), b.phi(a_first.type), b.phi(b_first.type)
+    is_last = b.icmp_signed("<=", left, ir.Constant(I64, _STEPS))
+    steps = b.select(is_last, left, ir.Constant(I64, _STEPS))
     b.branch(loop)
+
     b.position_at_end(loop)
     p, a, b_row = b.phi(I64), b.phi(a_first.type), b.phi(b_first.type)
     sums = [b.phi(vector) for _ in range(rows * vectors)]
@@ -295,22 +308,47 @@ def _tile_loop(b, scalar, size, shape, pointers, depth, ldc, accumulate) -> None
         b.gep(b_row, [ir.Constant(I64, vectors * lanes)]),
         *new,
     )
-    first = (ir.Constant(I64, 0), a_first, b_first, *[zero] * len(sums))
+    first = (ir.Constant(I64, 0), a_part, b_part, *[zero] * len(sums))
     for phi, start, later in zip((p, a, b_row, *sums), first, following, strict=True):
-        phi.add_incoming(start, entry)
+        phi.add_incoming(start, part)
         phi.add_incoming(later, loop)
-    b.cbranch(b.icmp_signed("<", following[0], depth), loop, done)
+    b.cbranch(b.icmp_signed("<", following[0], steps), loop, after)
+
+    b.position_at_end(after)
+    total = _plus(b, b.icmp_signed("!=", left, depth), new, sums_apart, size)
+    b.cbranch(is_last, done, more)
+
+    b.position_at_end(more)
+    for cell, value in zip(sums_apart, total, strict=True):
+        b.store(value, cell, align=size)
+    following = (b.sub(left, steps), *following[1:3])
+    for phi, start, later in zip((left, a_part, b_part), (depth, a_first, b_first), following, strict=True):
+        phi.add_incoming(start, entry)
+        phi.add_incoming(later, more)
+    b.branch(part)
 
     b.position_at_end(done)
-    with b.if_else(b.icmp_signed("!=", accumulate, ir.Constant(I64, 0))) as (add, put):
-        for branch, adds in ((add, True), (put, False)):
-            with branch:
-                for r in range(rows):
-                    start = b.gep(c_first, [b.mul(ldc, ir.Constant(I64, r))])
-                    for v in range(vectors):
-                        cell = b.bitcast(b.gep(start, [ir.Constant(I64, v * lanes)]), vector.as_pointer())
-                        value = new[r * vectors + v]
-                        b.store(b.fadd(b.load(cell, align=size), value) if adds else value, cell, align=size)
+    starts = [b.gep(c_first, [b.mul(ldc, ir.Constant(I64, r))]) for r in range(rows)]
+    at = [b.gep(start, [ir.Constant(I64, v * lanes)]) for start in starts for v in range(vectors)]
+    cells = [b.bitcast(cell, vector.as_pointer()) for cell in at]
+    total = _plus(b, b.icmp_signed("!=", accumulate, ir.Constant(I64, 0)), total, cells, size)
+    for cell, value in zip(cells, total, strict=True):
+        b.store(value, cell, align=size)
+
+
+def _plus(b, condition, values, cells, size):
+    """The values, with what is in the cells added where the condition holds."""
+    before, add, join = b.block, b.append_basic_block("plus.add"), b.append_basic_block("plus.join")
+    b.cbranch(condition, add, join)
+    b.position_at_end(add)
+    sums = [b.fadd(b.load(cell, align=size), value) for cell, value in zip(cells, values, strict=True)]
+    b.branch(join)
+    b.position_at_end(join)
+    phis = [b.phi(value.type) for value in values]
+    for phi, value, total in zip(phis, values, sums, strict=True):
+        phi.add_incoming(value, before)
+        phi.add_incoming(total, add)
+    return phis
 
 
 class Packer(NamedTuple):
