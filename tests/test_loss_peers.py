@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from cases.case import integers, normal
 from cases.cross_entropy import REDUCTIONS, probabilities
+from peers import Peer
 
 from octavo.kernels import registry
 
-torch = pytest.importorskip("torch")
-functional = torch.nn.functional
+torch, functional = Peer("torch"), Peer("torch.nn.functional")
 pytestmark = pytest.mark.peers
 
 FLOOR = 1e-7
