@@ -193,6 +193,7 @@ def test_a_process_ends_with_one_sentence(place, command, code, sentence):
     assert contents(place) == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_saves_and_says_how_to_go_on(place):
     process = start("train", "--resume", "run", "--steps", "1000000", "--save-every", "0", "--eval-every", "0")
     deadline = time.monotonic() + 60

@@ -124,14 +124,6 @@ def _killed(trainer):
     raise RuntimeError("killed")
 
 
-@pytest.fixture
-def ctrl_c():
-    """Python's own handler, which a process started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("end", [_killed, lambda trainer: os.kill(os.getpid(), signal.SIGINT)])
 @pytest.mark.parametrize("step", [1, 5])
@@ -268,6 +260,7 @@ def test_configuration_survives_json_and_refuses_nonsense(tmp_path):
         Run(tmp_path / "none").read_config()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("name", ["lion", "muon", "sgd"])
 def test_other_optimisers_train_and_go_on_bit_for_bit(tmp_path, name):
     config = replace(CONFIG, optimizer=name, lr=1e-3)
