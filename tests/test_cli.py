@@ -129,6 +129,23 @@ def test_info_names_versions_and_finds_nothing_wrong():
         assert word in result.stdout
 
 
+def test_profile_ends_with_a_table(trained, tmp_path, monkeypatch):
+    arguments = f"--tokenizer bytes --steps 4 --profile {TINY}".split()
+    text, run = trained[0].parent / "text.py", tmp_path / "run"
+    result = octavo("train", text, *arguments, "--out", run)
+    table = r"mean of 3 steps: [\d.]+ ms\nop +calls +ms +share\n(.* +[\d.]+%\n)+rest \(Python, data, ...\) "
+    assert result.exit_code == 0 and re.search(table, result.stdout), result.output
+    assert result.stdout.index("linear_backward") < result.stdout.index("result")
+
+    def stop(progress, trainer, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("octavo.nn.progress.Progress.on_save", stop)
+    stopped = octavo("train", "--resume", run, "--steps", 8, "--save-every", 3, "--profile")
+    assert stopped.exit_code == 130, stopped.output
+    assert "mean of 1 step: " in stopped.stdout and "stopped after step 6" in stopped.stderr
+
+
 def test_help_imports_no_heavy_library():
     code = (
         "import sys; from click.testing import CliRunner; from octavo.cli import main\n"
