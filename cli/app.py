@@ -12,6 +12,7 @@ from .evaluate import evaluate
 from .generate import generate
 from .info import info
 from .train import train
+from .warmup import warmup
 
 __all__ = ["main"]
 
@@ -65,5 +66,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, info):
+for _command in (train, generate, evaluate, warmup, info):
     main.add_command(_command)

@@ -10,7 +10,7 @@ import click
 
 from .options import GroupedCommand, option
 
-__all__ = ["info"]
+__all__ = ["info", "kernel_cache"]
 
 _LIBRARIES = ("numpy", "numba", "llvmlite", "safetensors", "matplotlib")
 _VECTORS = {16: "AVX-512", 8: "AVX2", 4: "128 bits", 1: "none"}
@@ -97,15 +97,19 @@ def _threads(count: int, faults: list[str]) -> str:
 
 
 def _cache(faults: list[str]) -> str:
-    from ..kernels.cpu.kernel import cache_folder
-
-    folder = cache_folder()
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    kept = not folder.name.startswith("octavo-kernels-")
+    folder, files, kept = kernel_cache()
     if not kept:
         faults.append("The cache folder cannot be written, so kernels compile anew each time: set OCTAVO_CACHE.")
     size = sum(path.stat().st_size for path in files)
     return f"{folder}, {len(files)} kernels, {size / 1e6:.1f} MB, {'writable' if kept else 'temporary'}"
+
+
+def kernel_cache() -> tuple[Path, list[Path], bool]:
+    """The folder of compiled kernels, those that are in it, and whether it stays."""
+    from ..kernels.cpu.kernel import cache_folder
+
+    folder = cache_folder()
+    return folder, list(folder.glob("*.bin")), not folder.name.startswith("octavo-kernels-")
 
 
 def _memory(faults: list[str]) -> str:

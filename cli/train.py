@@ -1,5 +1,7 @@
 """`octavo train`: a model from a text."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,12 +83,14 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
 @_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
 @_setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")
 @_setting("--save-every", type=int, group="Reports", help="Steps between checkpoints; 0: only at the end.")
+@option("--profile", is_flag=True, group="Reports", help="End with a table of the time that each op takes.")
 @thread_options
 def train(
     source: str | None,
     preset: str,
     out: Path | None,
     resume: Path | None,
+    profile: bool,
     device: str,
     threads: int | None,
     **options: Any,
@@ -111,7 +115,7 @@ def train(
         run = prepare(source, out, settings(preset, given))
         given = {}
     with compilation_shown():
-        _train(run, given)
+        _train(run, given, profile)
 
 
 def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
@@ -121,7 +125,7 @@ def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
         raise click.UsageError(f"--resume goes on with the run's own text and model; leave out {names}.")
 
 
-def _train(run: "Run", changes: dict[str, Any]) -> None:
+def _train(run: "Run", changes: dict[str, Any], profiled: bool) -> None:
     from .. import tokenizer as tokenizers
     from ..kernels.files import remove_unfinished
     from ..nn import GPT, random
@@ -160,11 +164,25 @@ def _train(run: "Run", changes: dict[str, Any]) -> None:
         run.write_config(shape, config, source)
     _introduce(trainer, tokenizer, len(train.tokens), len(val.tokens))
     try:
-        final = trainer.fit()
+        with _profile_shown(trainer) if profiled else nullcontext():
+            final = trainer.fit()
     except KeyboardInterrupt:
         click.echo(f"stopped after step {trainer.step:,}; go on with: octavo train --resume {run.folder}", err=True)
         raise
     _conclude(run, final, prompt, _sample(model, tokenizer, prompt, config.seed))
+
+
+@contextmanager
+def _profile_shown(trainer: "Trainer") -> Iterator[None]:
+    """Shows where the time of the steps within went, also if they are stopped."""
+    from ..nn import profile
+
+    with profile() as table:
+        trainer.callbacks += (table,)
+        try:
+            yield
+        finally:
+            click.echo(f"\n{table}\n")
 
 
 def _require_fresh(run: "Run", save_every: int) -> None:

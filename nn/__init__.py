@@ -11,6 +11,7 @@ from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RM
 from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
+from .profile import profile
 from .recompute import recompute
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
@@ -56,6 +57,7 @@ __all__ = [
     "huggingface",
     "models",
     "no_grad",
+    "profile",
     "random",
     "recompute",
     "rotary_tables",

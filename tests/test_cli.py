@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from octavo.cli import main
-from octavo.nn import checkpoint
+from octavo.kernels.cpu import kernel
+from octavo.nn import Trainer, checkpoint
 
 TEXT = "".join(f"def f{i}(x):\n    return x + {i}\n\n" for i in range(200))
 TINY = "--layers 1 --heads 2 --width 16 --context 16 --batch-size 4 --eval-every 4 --eval-batches 1 --save-every 4"
@@ -129,10 +131,61 @@ def test_info_names_versions_and_finds_nothing_wrong():
         assert word in result.stdout
 
 
+def test_profile_ends_with_a_table(trained, tmp_path, monkeypatch):
+    arguments = f"--tokenizer bytes --steps 4 --profile {TINY}".split()
+    text, run = trained[0].parent / "text.py", tmp_path / "run"
+    result = octavo("train", text, *arguments, "--out", run)
+    table = r"mean of 3 steps: [\d.]+ ms\nop +calls +ms +share\n(.* +[\d.]+%\n)+rest \(Python, data, ...\) "
+    assert result.exit_code == 0 and re.search(table, result.stdout), result.output
+    assert result.stdout.index("linear_backward") < result.stdout.index("result")
+
+    def stop(progress, trainer, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("octavo.nn.progress.Progress.on_save", stop)
+    stopped = octavo("train", "--resume", run, "--steps", 8, "--save-every", 3, "--profile")
+    assert stopped.exit_code == 130, stopped.output
+    assert "mean of 1 step: " in stopped.stdout and "stopped after step 6" in stopped.stderr
+
+
+def test_warmup_runs_every_kernel_of_train_and_generate(trained, tmp_path, monkeypatch):
+    def launched_by(*commands):
+        for each in kernel.kernels:
+            monkeypatch.setattr(each, "launched", 0)
+        for command in commands:
+            result = octavo(*command)
+            assert result.exit_code == 0, result.output
+        return {repr(each) for each in kernel.kernels if each.launched}, result.stdout
+
+    text, tiny = trained[0].parent / "text.py", f"--steps 2 --sample-every 1 {TINY}".split()
+    styles = ["quick", "--dropout", 0.1, "--bias"], ["llama", "--recompute", "--accumulate", 2], ["nano"]
+    trainings = [("train", text, *tiny, "--out", tmp_path / s[0], "--preset", *s) for s in styles]
+    generations = [("generate", tmp_path / s[0], "--tokens", 20, "--top-k", 3, "--top-p", 0.9) for s in styles]
+    needed, _ = launched_by(*trainings, *generations)
+    warm, output = launched_by(["warmup"])
+    assert "<kernel attention.attention_backward" in str(needed) and needed <= warm
+    assert re.search(r"kernels    \d+ compiled in \d+ s, \d+ were there already\ncache      .+\n$", output)
+
+
+def test_a_warmup_that_is_stopped_tells_what_stays(tmp_path, monkeypatch):
+    (tmp_path / "old.bin").touch()
+    monkeypatch.setattr(kernel, "cache_folder", lambda: tmp_path)
+
+    def compiles(*args):
+        (tmp_path / "new.bin").touch()
+        signal.raise_signal(signal.SIGINT)
+        (tmp_path / "another.bin").touch()
+
+    monkeypatch.setattr(Trainer, "_update", compiles)
+    result = octavo("warmup")
+    assert result.exit_code == 130 and not result.stderr
+    assert result.stdout == f"kernels    1 compiled in 0 s, 1 were there already\ncache      {tmp_path}\n"
+
+
 def test_help_imports_no_heavy_library():
     code = (
         "import sys; from click.testing import CliRunner; from octavo.cli import main\n"
-        "for command in ([], ['train'], ['generate'], ['eval'], ['info']):\n"
+        "for command in ([], ['train'], ['generate'], ['eval'], ['warmup'], ['info']):\n"
         "    result = CliRunner().invoke(main, [*command, '--help']); assert result.exit_code == 0, result.output\n"
         "heavy = {'numba', 'numpy', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules); assert not heavy, heavy"
     )

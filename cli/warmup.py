@@ -1,0 +1,85 @@
+"""`octavo warmup`: the kernels of training and generation, compiled ahead of time."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .info import kernel_cache
+from .options import GroupedCommand, thread_options, use_machine
+
+__all__ = ["warmup"]
+
+_TEXT = "The quick brown fox jumps over the lazy dog.\n" * 40
+_TINY = {"tokenizer": "bytes", "layers": 1, "heads": 2, "width": 16, "context": 16, "batch_size": 2, "steps": 1}
+_TINY |= {"eval_every": 1, "eval_batches": 1}
+# Presets, with what else makes a difference to kernels.
+_REHEARSALS: list[tuple[str, dict[str, Any]]] = [
+    ("quick", {}),
+    ("llama", {}),
+    ("quick", {"bias": True, "dropout": 0.1, "accumulate": 2}),
+    ("quick", {"optimizer": "lion"}),
+    ("quick", {"optimizer": "muon"}),
+    ("quick", {"optimizer": "sgd"}),
+]
+
+
+@click.command(cls=GroupedCommand, short_help="Compile all kernels ahead of time.")
+@thread_options
+def warmup(device: str, threads: int | None) -> None:
+    """Compile the kernels that octavo train and octavo generate use, so that neither has to wait for them.
+
+    They are kept in the cache folder, for this machine and version. After Ctrl-C, those that are ready stay.
+    """
+    import signal
+    import tempfile
+    from time import perf_counter
+
+    from .status import compilation_shown
+
+    use_machine(device, threads)
+    folder, before, kept = kernel_cache()
+    if not kept:
+        raise ValueError("the cache folder cannot be written; set OCTAVO_CACHE to a folder that can")
+    start = perf_counter()
+    # Where Ctrl-C is not Python's own the trainer lets it through at once, and not after all that a step compiles.
+    handler = signal.signal(signal.SIGINT, _stop)
+    try:
+        with compilation_shown(), tempfile.TemporaryDirectory() as runs:
+            for number, (preset, changes) in enumerate(_REHEARSALS):
+                _rehearse(Path(runs, str(number)), preset, changes)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        compiled = len(set(kernel_cache()[1]) - set(before))
+        click.echo(
+            f"kernels    {compiled} compiled in {perf_counter() - start:.0f} s, {len(before)} were there already"
+        )
+        click.echo(f"cache      {folder}")
+
+
+def _stop(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _rehearse(folder: Path, preset: str, changes: dict[str, Any]) -> None:
+    """A step of training, with evaluation and checkpoint, and a generation, with a model as small as can be."""
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    from ..nn import GPT, Trainer
+    from ..nn.data import TokenFile
+    from .load import load
+    from .prepare import prepare
+    from .presets import settings
+    from .text import continuation
+
+    text = folder.with_suffix(".txt")
+    text.write_text(_TEXT)
+    with redirect_stdout(StringIO()):  # its report on the text
+        run = prepare(str(text), folder, settings(preset, _TINY | changes))
+    shape, config, _ = run.read_config()
+    train, val = TokenFile(run.train).tokens, TokenFile(run.val).tokens
+    Trainer(GPT(shape), config, train, val, checkpoint_path=run.checkpoint).fit()
+    _, tokenizer, model = load(folder)
+    for _piece in continuation(model, tokenizer, "The quick", 2, repetition_penalty=1.1, seed=0):
+        pass
