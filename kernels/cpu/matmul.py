@@ -91,7 +91,7 @@ def pack(x, across, scale=1.0):
 
 def _rows(x):
     """x (..., C) as one matrix of rows, in a stack of one."""
-    return contiguous(x).reshape(1, -1, x.shape[-1])
+    return contiguous(x).reshape(1, math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _stack(x, shape):

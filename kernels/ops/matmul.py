@@ -91,7 +91,7 @@ def linear_backward(
     """The gradients of `linear`: dz = dout f'(z), dx = dz weight, dweight = Σ dzᵀ x, dbias = Σ dz."""
     dz = _ACTIVATIONS[activation][1](dout, pre)
     flat = dz.reshape(-1, dz.shape[-1])
-    dweight = flat.T @ x.reshape(-1, x.shape[-1])
+    dweight = flat.T @ x.reshape(len(flat), x.shape[-1])
     return dz @ weight, dweight, None if bias is None else flat.sum(0)
 
 

@@ -22,6 +22,7 @@ def _layers():
         yield Sample(normal(2, 3, 4), normal(5, 4), None, activation)
         yield Sample(normal(70, 65), normal(67, 65), normal(67), activation)
     yield Sample(normal(0, 4), normal(5, 4), normal(5))
+    yield Sample(normal(2, 0), normal(5, 0), normal(5))
     yield Sample(normal(63, 1000, scale=0.1), normal(100, 1000), normal(100), "gelu")
 
 
