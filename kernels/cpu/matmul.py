@@ -3,7 +3,7 @@
 Packing reads any strides, so that a transposed operand costs no copy of its own, and pads the last panel with zeros,
 so that the tile needs no edges: a tile that hangs over the output's edge is made in scratch and cut. Depth is cut
 into blocks whose panels stay in the first-level cache. A task is a block of tiles; bias and activation are applied
-to a tile while it is still in cache.
+to a tile while it is still in cache. A linear layer of few rows reads its weight in place instead, once.
 """
 
 import math
@@ -19,6 +19,10 @@ from .reduce import sum_to
 
 DEPTH = 256  # rows of a panel that are walked at once: 32 KB of the wider operand's panel
 TASK = 4  # panels of each operand in a task
+FEW = 8  # rows of a linear layer up to which its weight is read in place; packing is as fast from 12
+OUTPUTS = 64  # of a row in a task then
+SERIAL = 1 << 18  # products below which a launch costs more than it saves
+SUM = 4096  # products that are summed in one go: 128 of a lane, as in a tile, in four vectors of 8
 NONE, RELU, GELU, GELU_TANH = range(4)
 _ACTIVATIONS = {"none": NONE, "relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH}
 
@@ -40,7 +44,18 @@ def matmul_backward(dout, a, b):
 def linear(x, weight, bias=None, activation="none", save=False):
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     pre = empty(out.shape, x.dtype) if save and activation != "none" else None
-    product(_rows(out), _rows(x), weight.T[None], bias, activation, None if pre is None else _rows(pre))
+    if math.prod(x.shape[:-1]) > FEW:
+        product(_rows(out), _rows(x), weight.T[None], bias, activation, None if pre is None else _rows(pre))
+    else:
+        none = out.reshape(-1)[:0]
+        _few_rows(
+            _rows(out)[0],
+            none if pre is None else pre.reshape(-1),
+            _rows(x)[0],
+            contiguous(weight),
+            none if bias is None else contiguous(bias),
+            _ACTIVATIONS[activation],
+        )
     return out, pre
 
 
@@ -91,7 +106,7 @@ def pack(x, across, scale=1.0):
 
 def _rows(x):
     """x (..., C) as one matrix of rows, in a stack of one."""
-    return contiguous(x).reshape(1, -1, x.shape[-1])
+    return contiguous(x).reshape(1, math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def _stack(x, shape):
@@ -223,6 +238,39 @@ def _product_kernel(width):
             block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, across, activation, accumulate)
 
     return product
+
+
+@kernel("T[2] T[1] <- T[2] T[2] T[1] i8")
+def _few_rows(out, pre, x, weight, bias, activation):
+    rows, outputs = out.shape
+    if x.size * outputs < SERIAL:
+        _outputs(out, x, weight, 0, outputs)
+    else:
+        for task in prange(-(-outputs // OUTPUTS)):
+            _outputs(out, x, weight, task * OUTPUTS, min((task + 1) * OUTPUTS, outputs))
+    for r in range(rows):
+        _finish(out[r], pre[r * outputs : (r + 1) * outputs], bias, activation)
+
+
+@subroutine
+def _outputs(out, x, weight, first, end):
+    """Outputs [first, end) of each row."""
+    rows, depth = x.shape
+    for j in range(first, end):
+        for r in range(rows):
+            total = x.dtype.type(0)
+            for k in range(0, depth, SUM):
+                part = slice(k, min(k + SUM, depth))
+                total += _dot(x[r, part], weight[j, part])
+            out[r, j] = total
+
+
+@subroutine
+def _dot(x, y):
+    total = x.dtype.type(0)
+    for k in range(x.size):
+        total += x[k] * y[k]
+    return total
 
 
 @kernel("T[1] <- T[1] T[1] i8")

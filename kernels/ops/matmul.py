@@ -66,7 +66,8 @@ def linear(
     Returns:
         (..., O).
 
-    Numerics: as `matmul`. z is kept for the backward pass where there is an activation.
+    Numerics: as `matmul`; up to 8 rows are summed in another order than more. z is kept for the backward pass where
+        there is an activation.
     Source: Rumelhart, Hinton and Williams, Learning representations by back-propagating errors (1986).
 
     >>> linear(np.ones((1, 2)), np.array([[1.0, -3.0]]), np.array([0.5]), activation="relu").tolist()
@@ -91,7 +92,7 @@ def linear_backward(
     """The gradients of `linear`: dz = dout f'(z), dx = dz weight, dweight = Σ dzᵀ x, dbias = Σ dz."""
     dz = _ACTIVATIONS[activation][1](dout, pre)
     flat = dz.reshape(-1, dz.shape[-1])
-    dweight = flat.T @ x.reshape(-1, x.shape[-1])
+    dweight = flat.T @ x.reshape(len(flat), x.shape[-1])
     return dz @ weight, dweight, None if bias is None else flat.sum(0)
 
 

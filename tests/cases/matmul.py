@@ -21,8 +21,20 @@ def _layers():
         yield Sample(normal(3, 4), normal(5, 4), normal(5), activation)
         yield Sample(normal(2, 3, 4), normal(5, 4), None, activation)
         yield Sample(normal(70, 65), normal(67, 65), normal(67), activation)
+    for rows in (1, 2, 3, 4, 5, 8, 9):
+        yield Sample(normal(rows, 7), normal(rows, 7), normal(rows))
+    for n in EDGES:
+        yield Sample(normal(1, n), normal(n % 6 + 1, n))
+    yield Sample(normal(1, 1000), normal(333, 1000), normal(333), "gelu_tanh")
+    yield Sample(normal(2, 4100), normal(67, 4100))
     yield Sample(normal(0, 4), normal(5, 4), normal(5))
+    yield Sample(normal(2, 0), normal(5, 0), normal(5))
     yield Sample(normal(63, 1000, scale=0.1), normal(100, 1000), normal(100), "gelu")
+
+
+def _torch_layer(torch, x, weight, bias=None, activation="none"):
+    z = torch.nn.functional.linear(x, weight, bias)
+    return torch.nn.functional.gelu(z, approximate="tanh") if activation == "gelu_tanh" else z
 
 
 CASES = {
@@ -56,10 +68,9 @@ CASES = {
         bench=lambda: [
             Sample(normal(768, 128), normal(512, 128), normal(512), "gelu_tanh"),
             Sample(normal(4096, 768), normal(3072, 768), normal(3072), "gelu_tanh"),
+            Sample(normal(1, 768), normal(50257, 768)),
         ],
-        torch=lambda torch, x, w, b, activation: torch.nn.functional.gelu(
-            torch.nn.functional.linear(x, w, b), approximate="tanh"
-        ),
+        torch=_torch_layer,
         ulps=30,
     ),
 }
