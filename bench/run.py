@@ -9,7 +9,6 @@ Prints a Markdown table: p20, p50 and p80 of our time, and how many times as lon
 
 import json
 import os
-import platform
 import subprocess
 import sys
 from collections import defaultdict
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from machine import describe
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
@@ -29,7 +29,6 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 @click.option("--rounds", default=3, show_default=True, help="Processes of each side.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the table here too.")
 def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
-    import octavo
     from octavo.kernels import registry
 
     known = [name for name, op in registry.items() if op.backward_of is None and not op.view]
@@ -51,7 +50,7 @@ def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
     for _, side in tqdm([(r, s) for r in range(rounds) for s in sides], desc="timing", leave=False):
         for row, seconds in _run(side, chosen).items():
             times[side][row] += seconds
-    table = _table(times, refused, octavo.__version__, octavo.threads())
+    table = _table(times, refused)
     print(table)
     if out:
         out.write_text(table + "\n", encoding="utf-8")
@@ -76,11 +75,10 @@ def _run(side: str, names: list[str]) -> dict[str, list[float]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _table(times, refused, version, threads) -> str:
+def _table(times, refused) -> str:
     peers = [side for side in times if side != "octavo"]
     lines = [
-        f"Octavo {version} on {_processor()}, {threads} threads, Python {platform.python_version()}, "
-        f"NumPy {np.__version__}" + (f", PyTorch {_version('torch')}" if "torch" in times else ""),
+        describe(NumPy="numpy", **({"PyTorch": "torch"} if "torch" in times else {})),
         "",
         "| op | p20 | p50 | p80 | " + " | ".join(f"{p} / octavo" for p in peers) + " |",
         "| --- |" + " --- |" * (3 + len(peers)),
@@ -95,18 +93,6 @@ def _table(times, refused, version, threads) -> str:
 
 def _seconds(t: float) -> str:
     return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.2f} ms" if t < 1 else f"{t:.2f} s"
-
-
-def _processor() -> str:
-    import numba
-
-    return numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[1] + f" x{os.cpu_count()}"
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shapes import SHAPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 BUDGET = 0.3  # seconds for each row, at least three calls
@@ -69,29 +71,8 @@ def _torch(label, function, sample, backward) -> dict[str, list[float]]:
 
 def step(side: str) -> dict[str, list[float]]:
     """A training step of the nano GPT: loss, gradients, clipping, AdamW."""
-    vocabulary, batch, context = 65, 12, 64
-    rng = np.random.default_rng(0)
-    ids = rng.integers(0, vocabulary, (batch, context + 1))
-    inputs, targets = np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
-    label = f"step of nano GPT, {batch} x {context}"
-    if side == "torch":
-        from torch_gpt import make_step
-
-        return {label: measure(make_step(inputs, targets, vocabulary), 3)}
-    from octavo import nn
-
-    config = nn.GPTConfig(vocab_size=vocabulary, context=context, layers=4, heads=4, width=128, bias=False)
-    model = nn.GPT(config)
-    optimizer = nn.AdamW(nn.decay_groups(model, 0.1), lr=1e-3, betas=(0.9, 0.99))
-    parameters = list(model.parameters())
-
-    def run() -> None:
-        optimizer.zero_grad()
-        model.loss(inputs, targets).backward()
-        _, scale = nn.clip_grad_norm(parameters, 1.0)
-        optimizer.step(grad_scale=scale)
-
-    return {label: measure(run, 3)}
+    gpt, shape = import_module("torch_gpt" if side == "torch" else "octavo_gpt"), SHAPES["nano"]
+    return {f"step of nano GPT, {shape.batch} x {shape.context}": measure(gpt.make_step(shape), 3)}
 
 
 def _float32(x: Any) -> Any:

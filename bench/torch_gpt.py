@@ -1,6 +1,9 @@
-"""The nano GPT and its training step in plain PyTorch, the peer of `bench/side.py`'s."""
+"""A GPT's training step in plain PyTorch, and its decoding in transformers: the peers of `octavo_gpt.py`."""
+
+from collections.abc import Callable
 
 import torch
+from shapes import Shape
 from torch import nn
 from torch.nn import functional as F
 
@@ -31,11 +34,12 @@ class Block(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self, vocabulary, context, layers=4, heads=4, width=128):
+    def __init__(self, shape):
         super().__init__()
-        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
-        self.norm = Norm(width)
+        self.tokens = nn.Embedding(shape.vocabulary, shape.width)
+        self.positions = nn.Embedding(shape.context, shape.width)
+        self.blocks = nn.ModuleList(Block(shape.width, shape.heads) for _ in range(shape.layers))
+        self.norm = Norm(shape.width)
         for p in self.parameters():
             if p.dim() > 1:
                 nn.init.normal_(p, std=0.02)
@@ -47,16 +51,18 @@ class GPT(nn.Module):
         return F.cross_entropy((self.norm(x) @ self.tokens.weight.T).flatten(0, 1), targets.flatten())
 
 
-def make_step(inputs, targets, vocabulary):
+def make_step(shape: Shape, compiled: bool = False) -> Callable[[], None]:
     """A function that runs one step: loss, gradients, clipping, AdamW."""
     torch.manual_seed(0)
-    model = GPT(vocabulary, inputs.shape[1])
+    model = GPT(shape)
     groups = [
         {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
         {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
-    inputs, targets = torch.from_numpy(inputs), torch.from_numpy(targets)
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
+    inputs, targets = map(torch.from_numpy, shape.tokens())
+    if compiled:
+        model.compile()
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -65,3 +71,16 @@ def make_step(inputs, targets, vocabulary):
         optimizer.step()
 
     return step
+
+
+def make_decode(shape: Shape) -> Callable[[], torch.Tensor]:
+    """A function that continues a prompt, taking the most probable token each time."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    s, no_stop = shape, {"bos_token_id": None, "eos_token_id": None}
+    sizes = {"n_layer": s.layers, "n_head": s.heads, "n_embd": s.width, "n_positions": s.context}
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=s.vocabulary, **sizes, **no_stop)).eval()
+    ids, count = shape.decoding()
+    prompt = torch.from_numpy(ids)[None]
+    options = {"max_new_tokens": count, "do_sample": False, "use_cache": True, "pad_token_id": 0}
+    return lambda: model.generate(prompt, attention_mask=torch.ones_like(prompt), **options)
