@@ -7,6 +7,7 @@ from octavo.kernels import registry
 from octavo.kernels.cpu import simd
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [w for w in simd.WIDTHS if w != simd.width()])
 @pytest.mark.parametrize("name", ["matmul", "attention", "attention_backward"])
 def test_width(name, width, monkeypatch):
