@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .shaped import Shaped
+
 if TYPE_CHECKING:
     from .tensor import Tensor
 
@@ -33,16 +35,10 @@ def _operator(name: str) -> "tuple[Callable[[Tensor, Any], Tensor], Callable[[Te
     return left, right
 
 
-class Computed:
+class Computed(Shaped):
     """What `Tensor` inherits: each operator and method is one op of the registry."""
 
     __slots__ = ()
-
-    data: np.ndarray
-
-    @staticmethod
-    def _run(name: str, *args: Any, **params: Any) -> Any:
-        raise NotImplementedError
 
     __add__, __radd__ = _operator("add")
     __sub__, __rsub__ = _operator("sub")

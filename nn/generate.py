@@ -92,7 +92,8 @@ def _steps(
         )
         last = np.where(ended, last, registry["sample"](logits, *how, *draw))
         yield last
-        ids = np.concatenate([ids, last[:, None]], 1)
+        if penalty != 1:
+            ids = np.concatenate([ids, last[:, None]], 1)
         ended |= np.isin(last, stop)
         if ended.all():
             return

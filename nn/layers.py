@@ -24,7 +24,7 @@ class Linear(Module):
         self, inputs: int, outputs: int, bias: bool = True, activation: str = "none", std: float | None = None
     ):
         self.weight = Parameter(random.normal((outputs, inputs), inputs**-0.5 if std is None else std))
-        self.bias = Parameter(device.zeros((outputs,), np.float32)) if bias else None
+        self.bias = _zeros(outputs) if bias else None
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class LayerNorm(Module):
 
     def __init__(self, width: int, bias: bool = True, eps: float = 1e-5):
         self.weight = _ones(width)
-        self.bias = Parameter(device.zeros((width,), np.float32)) if bias else None
+        self.bias = _zeros(width) if bias else None
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class CausalConv1d(Module):
             )
         fan_in = inputs // groups * taps
         self.weight = Parameter(random.normal((outputs, inputs // groups, taps), fan_in**-0.5))
-        self.bias = Parameter(device.zeros((outputs,), np.float32)) if bias else None
+        self.bias = _zeros(outputs) if bias else None
         self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
@@ -181,3 +181,7 @@ def _ones(width: int) -> Parameter:
     weight = device.empty((width,), np.float32)
     weight.fill(1)
     return Parameter(weight)
+
+
+def _zeros(width: int) -> Parameter:
+    return Parameter(device.zeros((width,), np.float32))

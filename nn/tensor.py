@@ -9,13 +9,12 @@ import numpy as np
 
 from ..kernels import ONE, Op, registry
 from .computed import Computed
-from .shaped import Shaped
 from .tape import Hook, Node, is_recording, run_hooks, sweep
 
 __all__ = ["Tensor", "apply"]
 
 
-class Tensor(Computed, Shaped):
+class Tensor(Computed):
     """A NumPy array with a place on the tape.
 
     Args:
@@ -28,7 +27,7 @@ class Tensor(Computed, Shaped):
     """
 
     __array_ufunc__ = None  # so that array * tensor asks the tensor
-    __slots__ = ("__weakref__", "_node", "_slot", "_version", "data", "grad", "hooks", "requires_grad")
+    __slots__ = ("__weakref__", "_hooks", "_node", "_slot", "_version", "data", "grad", "requires_grad")
 
     data: np.ndarray
     grad: np.ndarray | None
@@ -38,7 +37,7 @@ class Tensor(Computed, Shaped):
         if requires_grad and self.data.dtype.kind != "f":
             raise TypeError(f"requires_grad: expected a float tensor, got {self.data.dtype}")
         self.grad = None
-        self.hooks: list[Any] = []
+        self._hooks: list[Any] = []
         self.requires_grad = requires_grad
         self._node: Node | None = None
         self._slot = 0
@@ -49,7 +48,8 @@ class Tensor(Computed, Shaped):
         tensor = Tensor.__new__(Tensor)
         tensor.data = np.asarray(data)
         tensor.grad = None
-        tensor.hooks = [] if node is None else node.hooks[slot]
+        if node is None:
+            tensor._hooks = []
         tensor.requires_grad = node is not None
         tensor._node = node
         tensor._slot = slot
@@ -179,6 +179,11 @@ class Tensor(Computed, Shaped):
             self.accumulate(run_hooks(self.hooks, gradient), own=False)
         else:
             sweep(self._node, self._slot, gradient, retain_graph)
+
+    @property
+    def hooks(self) -> list[Any]:
+        """What `register_hook` was given."""
+        return self._hooks if self._node is None else self._node.hooks[self._slot]
 
     def register_hook(self, hook: Callable[[np.ndarray], Any]) -> Hook:
         """Call `hook(gradient)` with this tensor's gradient in every backward pass, once it is complete.

@@ -82,7 +82,7 @@ class Trainer:
         sample: Callable[[], str] | None = None,
     ) -> None:
         self.model, self.config, self.callbacks = model, config, tuple(callbacks)
-        model.recompute = config.recompute
+        model.recompute = model.recompute or config.recompute
         self.optimizer = optimizer_for(model, config)
         self.step = 0
         context = model.config.context
