@@ -15,11 +15,12 @@ from numba import prange
 
 from ..device import contiguous, empty, zeros
 from ..ops.attention import factor
-from . import simd
 from .kernel import kernel, subroutine
 from .maths import exp
-from .matmul import pack, pack_panel
+from .matmul import pack
 from .reduce import sum as sum_over
+from .tile import tile
+from .unit import unit
 
 KEYS = 4  # panels of keys in a block
 
@@ -31,11 +32,12 @@ def attention(q, k, v, causal=True, scale=None, save=False):
     if not keys:
         out[...] = np.nan
     elif out.size:
-        forward, _ = _kernels(simd.width())
-        rows, across = _tile(q)
+        own = _tile(q)
+        forward, _ = _kernels(own.unit)
+        across = own.right.across
         group = heads // k.shape[2]
         q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
-        panels = pack(q, across, factor(q, scale)), pack(k, rows), pack(v.swapaxes(2, 3), rows)
+        panels = pack(q, own, "right", factor(q, scale)), pack(k, own, "left"), pack(v.swapaxes(2, 3), own, "left")
         forward(out, lse, *panels, keys, group, across, causal)
     return out, lse if save else None
 
@@ -46,19 +48,20 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     batch, queries, heads, width = q.shape
     keys, group = k.shape[1], heads // k.shape[2]
     dq, dk, dv = (empty((batch, time, heads, width), q.dtype) for time in (queries, keys, keys))
-    _, backward = _kernels(simd.width())
-    rows, across = _tile(q)
+    own = _tile(q)
+    _, backward = _kernels(own.unit)
+    rows, across = own.left.across, own.right.across
     scale = factor(q, scale)
     by_head = [x.swapaxes(1, 2) for x in (dout, q, k, v)]
     across_width = [x.swapaxes(2, 3) for x in by_head]
     panels = (
-        pack(by_head[2], rows),
-        pack(by_head[3], rows),
-        pack(across_width[2], rows),
-        pack(by_head[1], across, scale),
-        pack(by_head[0], across),
-        pack(across_width[1], across, scale),
-        pack(across_width[0], across),
+        pack(by_head[2], own, "left"),
+        pack(by_head[3], own, "left"),
+        pack(across_width[2], own, "left"),
+        pack(by_head[1], own, "right", scale),
+        pack(by_head[0], own, "right"),
+        pack(across_width[1], own, "right", scale),
+        pack(across_width[0], own, "right"),
     )
     sums = empty(batch * heads * _up(queries, across) * _up(width, rows), q.dtype)
     backward(dq, dk, dv, sums, *panels, dout, out, contiguous(lse), scale, group, across, causal)
@@ -68,8 +71,7 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
 
 
 def _tile(x):
-    tile = simd.tile(simd.width())
-    return tile.rows, tile.across(x.dtype)
+    return tile(unit(x.dtype, "highest"))
 
 
 def _up(n, multiple):
@@ -123,10 +125,10 @@ def _weights_and_gradient(p, ds, lse, delta):
 
 
 @lru_cache(None)
-def _kernels(width):
-    multiply, height, _ = simd.tile(width)
+def _kernels(unit):
+    own = tile(unit)
+    multiply, height, fill = own.multiply, own.left.across, own.left.fill
     block = KEYS * height
-    fill = pack_panel(height)
 
     @subroutine
     def products(a_panels, a_start, b_panel, b_start, c, count, depth, across):
@@ -167,7 +169,7 @@ def _kernels(width):
             if lse.size:
                 lse[b, h, q0 + c] = top[c] + math.log(total[c])
 
-    @kernel("T[4] T[3] <- T[1] T[1] T[1] i8 i8 i8 b1", name=f"attention_{width}")
+    @kernel("T[4] T[3] <- T[1] T[1] T[1] i8 i8 i8 b1", name=f"attention_{unit.name}")
     def forward(out, lse, q_panels, k_panels, v_panels, keys, group, across, causal):
         batch, queries, heads, width = out.shape
         high, tall, wide = -(-queries // across), -(-keys // height), -(-width // height)
@@ -184,7 +186,7 @@ def _kernels(width):
         """c (keys, wide across) += x (keys, across) @ b (across, width): x is repacked with its keys side by side."""
         depth, (b_depth, wide) = x.shape[1], count
         for t in range(-(-keys // height)):
-            fill(panel, 0, x, t * height, 1)
+            fill(panel, 0, x, t * height, depth, x.dtype.type(1))
             for d in range(wide):
                 at = t * height * wide * across + d * across
                 multiply(panel, 0, b_panels, b_start + d * b_depth * across, c, at, depth, wide * across, 1)
@@ -236,7 +238,7 @@ def _kernels(width):
 
     signature = "T[4] T[4] T[4] T[1] <- T[1] T[1] T[1] T[1] T[1] T[1] T[1] T[4s] T[4s] T[3] T i8 i8 b1"
 
-    @kernel(signature, name=f"attention_backward_{width}")
+    @kernel(signature, name=f"attention_backward_{unit.name}")
     def backward(dq, dk, dv, sums, k_rows, v_rows, k_columns, q_columns, do_columns, q_rows, do_rows, dout, out, lse,
                  scale, group, across, causal):  # fmt: skip
         batch, queries, heads, width = dq.shape
