@@ -105,9 +105,10 @@ def _result(x):
 
 
 def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False, first=0):
-    """out (S, M, N) = f(a (S, M, K) @ b (S, K, N) + bias (N)), or added to it; fewer columns, from number `first` of out.
+    """out (S, M, N) = f(a (S, M, K) @ b (S, K, N) + bias (N)), or added to it.
 
-    a and b are `Packed`, or arrays of any strides. `pre` (S, M, N), if given, receives what f is applied to.
+    b may have fewer columns: they are those of out from number `first`. a and b are `Packed`, or arrays of any strides.
+    `pre` (S, M, N), if given, receives what f is applied to.
     """
     if not isinstance(a, Packed) and not a.shape[2]:
         a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
