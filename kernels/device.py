@@ -135,6 +135,11 @@ def reset_peak_memory() -> None:
     _pool.peak = _pool.current
 
 
+def release() -> None:
+    """Give what is kept for reuse back to the system."""
+    _pool.release()
+
+
 def threads(count: int | None = None) -> int:
     """The number of threads that kernels use, after setting it to `count` if one is given.
 

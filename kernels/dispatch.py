@@ -27,7 +27,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from . import device
-from .signature import KINDS, ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
+from .signature import ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
 
 registry: dict[str, "Op"] = {}
 _watches: list[Callable[..., Any]] = []
@@ -250,7 +250,7 @@ class Op:
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
-        error = ValueError if x.dtype.kind in KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
+        error = ValueError if array.takes(x.dtype) else TypeError
         expected = f"{array.dtypes} of shape ({term})"
         raise error(f"{self.name}: {array.name}: expected {expected}, got {x.dtype} {tuple(x.shape)}")
 

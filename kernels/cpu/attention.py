@@ -15,6 +15,7 @@ from numba import prange
 
 from ..device import contiguous, empty, zeros
 from ..ops.attention import factor
+from . import few_queries
 from .kernel import kernel, subroutine
 from .maths import exp
 from .matmul import pack
@@ -31,6 +32,8 @@ def attention(q, k, v, causal=True, scale=None, save=False):
     lse = empty((batch, heads, queries) if save else (0, 0, 0), q.dtype)
     if not keys:
         out[...] = np.nan
+    elif queries <= few_queries.FEW:
+        few_queries.attend(out, lse, q, k, v, factor(q, scale), causal)
     elif out.size:
         own = _tile(q)
         forward, _ = _kernels(own.unit)
