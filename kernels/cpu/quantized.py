@@ -38,6 +38,10 @@ def to_bf16(x):
     return out
 
 
+def from_bf16(x):
+    return _widened(x, None, np.dtype(np.float32))
+
+
 def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
     if math.prod(x.shape[:-1]) > matmul.FEW:
         return matmul.linear(x, _widened(weight, scale, x.dtype), bias, activation)[0]

@@ -21,7 +21,7 @@ def check(q, k, v, causal, scale, name="attention"):
         )
 
 
-@op("B T H D, B S G D, B S G D -> B T H D", backward="attention_backward", saves="lse", check=check)
+@op("B T H D, B S G D, B S G D -> B T H D", backward="attention_backward", saves="lse", rounds="q k v out", check=check)
 def attention(
     q: Floats, k: Floats, v: Floats, causal: bool = True, scale: Scale | None = None, save: bool = False
 ) -> tuple[Floats, Floats]:

@@ -68,6 +68,25 @@ def to_bf16(x: Floats) -> BFloats:
     return np.where(np.isnan(x), bits >> 16 | 0x40, rounded).astype(np.uint16)
 
 
+@op("S... -> S...", no_gradient="its operand is rounded")
+def from_bf16(x: BFloats) -> Floats:
+    """The float32 that bits of bfloat16 stand for.
+
+    Args:
+        x: uint16 from `to_bf16`, of any strides.
+
+    Returns:
+        float32 of x's shape.
+
+    Numerics: exact.
+    Source: as `to_bf16`.
+
+    >>> from_bf16(np.array([0x3F80, 0xC000], np.uint16)).tolist()
+    [1.0, -2.0]
+    """
+    return widened(x, None, np.dtype(np.float32))
+
+
 @op(
     "S... I, O I, O, O -> S... O",
     no_gradient=_WHY,

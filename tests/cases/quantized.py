@@ -78,6 +78,11 @@ CASES = {
         ],
         bench=lambda: [Sample(normal(3072, 768))],
     ),
+    "from_bf16": Case(
+        samples=lambda: (Sample(to_bf16.reference(sample.args[0])) for sample in _numbers()),
+        bad=[Bad(TypeError, "from_bf16: x: expected uint16 (bits of bfloat16)", _ROWS)],
+        bench=lambda: [Sample(to_bf16.reference(normal(4096, 768)))],
+    ),
     "to_bf16": Case(
         samples=_numbers,
         bad=[Bad(TypeError, "to_bf16: x: expected float32 or float64 of shape", _ROWS)],
