@@ -31,6 +31,9 @@ def run(sides: dict[str, Callable[[], Result]], rounds: int) -> dict[str, list[R
             done.append(sides[name]())
         except Unable as why:
             results[name] = str(why)
+    ours = [done for name, done in results.items() if name.startswith("Octavo")]
+    if all(isinstance(done, str) for done in ours):
+        raise click.ClickException(f"Octavo cannot race: {ours[0]}")
     return results
 
 

@@ -85,8 +85,7 @@ def train(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) -
     """Training steps: PyTorch eager and compiled, in float32 and with bf16 autocast."""
     _require("torch")
     peers = {"PyTorch eager": "torch", "PyTorch compiled": "compiled"}
-    racers = _racers("train", peers, precision, seconds, shape)
-    results = run(racers, rounds)
+    results = run(_racers("train", peers, precision, seconds, shape), rounds)
     s = SHAPES[shape]
     words = f"{s.layers} layers, {s.heads} heads, {s.width} wide, {s.batch} x {s.context} tokens"
     print(sides(results, f"Training, {shape}: {words}", s.batch * s.context))
@@ -139,8 +138,7 @@ def attention(shapes: tuple[str, ...], **options: Any) -> None:
 def loss(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) -> None:
     """The last layer and its cross-entropy, with gradients: PyTorch's linear and cross_entropy, in float32 and bf16."""
     _require("torch")
-    racers = _racers("loss", {"PyTorch": "torch"}, precision, seconds, shape)
-    results = run(racers, rounds)
+    results = run(_racers("loss", {"PyTorch": "torch"}, precision, seconds, shape), rounds)
     title = f"Last layer, cross-entropy and gradients, N x C x V = {shape}"
     print(sides(results, title, sizes(shape)[0], "memory beyond its inputs"))
     print("\n" + describe(PyTorch="torch"))
@@ -187,8 +185,7 @@ def _race_ops(
     job: str, title: str, shapes: Sequence[str], precision: tuple[str, ...], seconds: float, rounds: int
 ) -> None:
     _require("torch")
-    racers = _racers(job, {"PyTorch": "torch"}, precision, seconds, *shapes)
-    results = run(racers, rounds)
+    results = run(_racers(job, {"PyTorch": "torch"}, precision, seconds, *shapes), rounds)
     operations = {row: count for shape in shapes for row, count in work(job, shape).items()}
     print(speeds(results, f"{title}, GFLOP/s", operations))
     print("\n" + describe(PyTorch="torch"))

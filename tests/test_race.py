@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 import octavo
@@ -72,6 +73,8 @@ def test_a_side_that_is_unable_is_asked_once(bench, table):
     done = table.Result(1.0, 1)
     assert launch.run({"Octavo": lambda: done, "peer": unable}, 2) == {"Octavo": [done, done], "peer": "no compiler"}
     assert asked == [1]
+    with pytest.raises(ClickException, match="Octavo cannot race: no compiler"):
+        launch.run({"Octavo": unable, "peer": lambda: done}, 1)
 
 
 def test_a_command_is_stopped_when_it_has_done_enough(bench, tmp_path):
