@@ -44,13 +44,14 @@ class _Library(JITCodeLibrary):
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
-    def _finalize_final_module(self) -> None:
+    def _optimize_final_module(self) -> None:
         # Copies of helpers of its own, and of its parallel loop: the process would take the first that it meets of
-        # those of one name, and kernels give other bits when compiled than when loaded, and in another order.
+        # those of one name, and kernels give other bits when compiled than when loaded, and in another order. Before
+        # optimisation, so that helpers can be fitted to the one who calls them.
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        super()._finalize_final_module()
+        super()._optimize_final_module()
 
 
 @contextmanager
