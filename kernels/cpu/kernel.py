@@ -34,6 +34,7 @@ from numba import types
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.np.numpy_support import from_dtype
 
@@ -179,7 +180,9 @@ class _Cache:
         self.hit = False
 
     def load_overload(self, signature: Any, target_context: Any) -> CompileResult | None:
-        target_context.refresh()
+        rtsys.initialize(
+            target_context
+        )  # what machine code calls; refresh() would set up typing too, for half a second
         try:
             payload = pickle.loads(self.path.read_bytes())
             result = CompileResult._rebuild(target_context, *payload)
