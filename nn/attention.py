@@ -29,7 +29,9 @@ class KVCache:
         """
         start, end = self.length, self.length + keys.shape[1]
         if end > len(self.keys):
-            raise ValueError(f"KVCache: no room for {keys.shape[1]} more positions: {start} of {len(self.keys)} are taken")
+            raise ValueError(
+                f"KVCache: no room for {keys.shape[1]} more positions: {start} of {len(self.keys)} are taken"
+            )
         if self.keys.dtype.kind != "f":
             keys, values = registry["to_bf16"](keys), registry["to_bf16"](values)
         self.keys[start:end] = keys.swapaxes(0, 1)

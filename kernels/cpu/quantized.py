@@ -39,13 +39,14 @@ def to_bf16(x):
 
 
 def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
-    if math.prod(x.shape[:-1]) > matmul.FEW:
+    rows = math.prod(x.shape[:-1])
+    if rows > matmul.FEW:
         return matmul.linear(x, _widened(weight, scale, x.dtype), bias, activation)[0]
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     none = out.reshape(-1)[:0]
     _linear_kernel(_CODES[weight.dtype])(
-        out.reshape(-1, weight.shape[0]) if out.size else empty((0, weight.shape[0]), x.dtype),
-        contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1]),
+        out.reshape(rows, weight.shape[0]),
+        contiguous(x).reshape(rows, x.shape[-1]),
         contiguous(weight),
         none if scale is None else contiguous(scale),
         none if bias is None else contiguous(bias),

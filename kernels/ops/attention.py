@@ -17,8 +17,7 @@ def check(q, k, v, causal, scale, name="attention"):
         raise ValueError(f"{name}: k: expected G heads that divide q's H={heads}, got G={groups}")
     if causal and q.shape[1] > k.shape[1]:
         raise ValueError(
-            f"{name}: q: expected T <= S where attention is causal, got T={q.shape[1]} queries for "
-            f"S={k.shape[1]} keys"
+            f"{name}: q: expected T <= S where attention is causal, got T={q.shape[1]} queries for S={k.shape[1]} keys"
         )
 
 
