@@ -20,6 +20,7 @@ from .maths import widen
 from .rows import take_rows
 from .simd import bits
 
+FEW = 16  # rows of a linear layer up to which its weight is not widened first; as fast from 24
 OUTPUTS = 64  # of a row in a task
 BLOCK = 1 << 14  # elements of a task that widens or rounds
 _CODES = {np.dtype(np.int8): "i1", np.dtype(np.uint16): "u2"}
@@ -40,7 +41,7 @@ def to_bf16(x):
 
 def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
     rows = math.prod(x.shape[:-1])
-    if rows > matmul.FEW:
+    if rows > FEW:
         return matmul.linear(x, _widened(weight, scale, x.dtype), bias, activation)[0]
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     none = out.reshape(-1)[:0]

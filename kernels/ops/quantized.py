@@ -99,7 +99,7 @@ def linear_quantized(
     Raises:
         ValueError: an int8 weight without scale, or bfloat16 with one.
 
-    Numerics: sums in x's dtype. Up to 8 rows read the weight as it is; for more it is widened, whole, first.
+    Numerics: sums in x's dtype. Up to 16 rows read the weight as it is; for more it is widened, whole, first.
     Source: as `quantize_int8`, with weights alone in 8 bits.
 
     >>> linear_quantized(np.ones((1, 2)), np.array([[3, 4]], np.int8), np.array([0.5])).tolist()
@@ -162,7 +162,7 @@ def attention_bf16(q: Floats, k: BFloats, v: BFloats, causal: bool = True, scale
     Numerics: as `attention`.
     Source: as `attention`.
 
-    >>> attention_bf16(np.ones((1, 1, 1, 1)), *to_bf16(np.ones((2, 1, 3, 1, 1)))).tolist()
+    >>> attention_bf16(np.ones((1, 1, 1, 1)), *np.full((2, 1, 3, 1, 1), 0x3F80, np.uint16)).tolist()
     [[[[1.0]]]]
     """
     return attention.reference(q, widened(k, None, q.dtype), widened(v, None, q.dtype), causal, scale)[0]
