@@ -20,6 +20,14 @@ __all__ = ["generate"]
 @option("--min-p", type=float, default=0.0, show_default=True, group="Choice", help="Only this share of the likeliest.")
 @option("--repetition-penalty", type=float, default=1.0, show_default=True, group="Choice", help="Over 1: less of it.")
 @option("--seed", type=click.IntRange(0), group="Choice", help="The same text each time. [another each time]")
+@option(
+    "--weights",
+    type=click.Choice(["float32", "bf16", "int8"]),
+    default="float32",
+    show_default=True,
+    group="Machine",
+    help="Fewer bits are faster and take less memory; the text may differ.",
+)
 @thread_options
 def generate(
     run: Path,
@@ -32,6 +40,7 @@ def generate(
     min_p: float,
     repetition_penalty: float,
     seed: int | None,
+    weights: str,
     device: str,
     threads: int | None,
 ) -> None:
@@ -43,12 +52,15 @@ def generate(
     except UnicodeEncodeError:
         raise click.BadParameter("it is not UTF-8; type it in a terminal set to UTF-8", param_hint="--prompt") from None
 
+    from ..nn import quantize
     from .load import load
     from .status import compilation_shown
     from .text import continuation
 
     use_machine(device, threads)
     _, tokenizer, model = load(run)
+    if weights != "float32":
+        quantize(model, weights)
     seed = secrets.randbits(32) if seed is None else seed
     choice = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p}
     choice |= {"repetition_penalty": repetition_penalty, "seed": seed}

@@ -62,11 +62,11 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def _rehearse(folder: Path, preset: str, changes: dict[str, Any]) -> None:
-    """A step of training, with evaluation and checkpoint, and a generation, with a model as small as can be."""
+    """A step of training, with evaluation and checkpoint, and generations, with a model as small as can be."""
     from contextlib import redirect_stdout
     from io import StringIO
 
-    from ..nn import GPT, Trainer
+    from ..nn import GPT, Trainer, quantize
     from ..nn.data import TokenFile
     from .load import load
     from .prepare import prepare
@@ -80,6 +80,9 @@ def _rehearse(folder: Path, preset: str, changes: dict[str, Any]) -> None:
     shape, config, _ = run.read_config()
     train, val = TokenFile(run.train).tokens, TokenFile(run.val).tokens
     Trainer(GPT(shape), config, train, val, checkpoint_path=run.checkpoint).fit()
-    _, tokenizer, model = load(folder)
-    for _piece in continuation(model, tokenizer, "The quick", 2, repetition_penalty=1.1, seed=0):
-        pass
+    for weights in ("float32", "bf16", "int8"):
+        _, tokenizer, model = load(folder)
+        if weights != "float32":
+            quantize(model, weights)
+        for _piece in continuation(model, tokenizer, "The quick", 2, repetition_penalty=1.1, seed=0):
+            pass

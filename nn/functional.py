@@ -1,17 +1,14 @@
 """The ops of `kernels` as functions on tensors: `functional.layer_norm(x, weight, bias)`.
 
 Offered are those that have a gradient or return integers or booleans. The functions are made of the registry when
-they are first asked for. `dropout` differs, in that it draws its own random numbers; `linear`, `embedding`,
-`attention` and `linear_cross_entropy` also take weights, keys and values that are quantized; `einsum`, `gather`,
-`scatter` and `scatter_add` in the order of their arguments, which is PyTorch's; `matmul` takes vectors, and `scatter`
-numbers, too.
+they are first asked for. `dropout` differs, in that it draws its own random numbers; `einsum`, `gather`, `scatter` and
+`scatter_add` in the order of their arguments, which is PyTorch's; `matmul` takes vectors, and `scatter` numbers, too;
+`linear`, `embedding`, `attention` and `linear_cross_entropy` take what is quantized.
 """
 
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any
-
-import numpy as np
 
 from ..kernels import Op, registry
 from . import random
@@ -61,7 +58,7 @@ def linear(x: Tensor, weight: Any, bias: Any = None, activation: str = "none") -
 def linear_cross_entropy(x: Tensor, weight: Any, *args: Any, **options: Any) -> Any:
     """`kernels.linear_cross_entropy`; the weight of a `QuantizedParameter` is widened first, whole."""
     if weight.dtype.kind != "f":
-        weight = embedding(np.arange(len(weight)), weight)
+        weight = weight.widened()
     return apply(registry["linear_cross_entropy"], x, weight, *args, **options)
 
 

@@ -1,7 +1,5 @@
 """Weights in fewer bits, so that generation, which reads them all for each token, has less to read."""
 
-from typing import Literal, TypeAlias
-
 import numpy as np
 
 from ..kernels import device, registry
@@ -12,21 +10,23 @@ from .tensor import Tensor
 
 __all__ = ["QuantizedParameter", "quantize"]
 
-Form: TypeAlias = Literal["int8", "bf16"]
-
 
 class QuantizedParameter(Parameter):
     """A weight (O, I) for inference: int8 with a float32 scale (O,) for each row, or bfloat16 as uint16, scale None."""
 
     __slots__ = ("scale",)
 
-    def __init__(self, weight: np.ndarray, form: Form):
+    def __init__(self, weight: np.ndarray, form: str):
         found = registry["quantize_int8"](weight) if form == "int8" else (registry["to_bf16"](weight), None)
         Tensor.__init__(self, found[0])
         self.scale = found[1]
 
+    def widened(self) -> np.ndarray:
+        """The rounded weight (O, I) as float32."""
+        return registry["embedding_quantized"](np.arange(len(self)), self.data, self.scale)
 
-def quantize(model: GPT, form: Form) -> GPT:
+
+def quantize(model: GPT, form: str) -> GPT:
     """Round the weights of a model's linear layers and token embedding, in place: it can then generate, but not train.
 
     Norms, biases and positions stay as they are, sums are float32, and `KVCache` holds bfloat16. The former weights

@@ -220,11 +220,13 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     Raises:
         RuntimeError: an input requires a gradient, and the op has none of it.
     """
+    if not is_recording():
+        return _unrecorded(op, args, params)
     count = len(op.arrays)
     inputs = args[:count]
     if len(args) < count:
         inputs += tuple(params.get(a.name) for a in op.arrays[len(args) :])
-    record = is_recording() and not op.discrete and any(map(_requires_grad, inputs))
+    record = not op.discrete and any(map(_requires_grad, inputs))
     if record:
         _check_gradients(op, inputs)
     if params:
@@ -246,6 +248,21 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
                 if isinstance(tensor, Tensor):
                     node.guard(name, tensor._version)
     return outputs if isinstance(found, tuple) else outputs[0]
+
+
+def _unrecorded(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """`apply` under no_grad(): only views share something with their inputs, a version."""
+    if params:
+        params = {name: _plain(value) for name, value in params.items()}
+    found = op.forward(*map(_plain, args), save=False, **params)[0]
+    version = args[0]._version if op.view and isinstance(args[0], Tensor) else None
+
+    def made(value: Any) -> Any:
+        if type(value) is list or type(value) is tuple:
+            return type(value)(map(made, value))
+        return Tensor._of(value, None, 0, [0] if version is None else version)
+
+    return made(found)
 
 
 def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:

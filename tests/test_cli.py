@@ -61,6 +61,15 @@ def test_generate_repeats_with_a_seed_and_stops(trained):
     assert octavo("generate", run, "--tokens", 3, "--temperature", 0).exit_code == 0
 
 
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_generate_with_fewer_bits(trained, weights):
+    arguments = "generate", trained[0], "--prompt", "def ", "--tokens", 20, "--seed", 1
+    first, again = (octavo(*arguments, "--weights", weights) for _ in range(2))
+    assert first.exit_code == 0 and first.stdout.startswith("def ") and first.stdout == again.stdout
+    refused = octavo(*arguments, "--weights", "int4")
+    assert refused.exit_code == 2 and "'float32', 'bf16', 'int8'" in refused.stderr
+
+
 def test_eval_repeats_the_result_of_training(trained, tmp_path):
     run, output = trained
     result = octavo("eval", run)
@@ -161,6 +170,7 @@ def test_warmup_runs_every_kernel_of_train_and_generate(trained, tmp_path, monke
     styles = ["quick", "--dropout", 0.1, "--bias"], ["llama", "--recompute", "--accumulate", 2], ["nano"]
     trainings = [("train", text, *tiny, "--out", tmp_path / s[0], "--preset", *s) for s in styles]
     generations = [("generate", tmp_path / s[0], "--tokens", 20, "--top-k", 3, "--top-p", 0.9) for s in styles]
+    generations += [("generate", tmp_path / "nano", "--tokens", 9, "--weights", form) for form in ("bf16", "int8")]
     needed, _ = launched_by(*trainings, *generations)
     warm, output = launched_by(["warmup"])
     assert "<kernel attention.attention_backward" in str(needed) and needed <= warm

@@ -19,6 +19,7 @@ from .kernel import kernel, primitive, subroutine
 from .maths import bf16_bits, widen
 from .rows import take_rows
 
+FEW = 16  # rows of a linear layer up to which its weight is not widened first; as fast from 24
 OUTPUTS = 64  # of a row in a task
 BLOCK = 1 << 14  # elements of a task that widens or rounds
 _CODES = {np.dtype(np.int8): "i1", np.dtype(np.uint16): "u2"}
@@ -42,13 +43,14 @@ def from_bf16(x):
 
 
 def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
-    if math.prod(x.shape[:-1]) > matmul.FEW:
+    rows = math.prod(x.shape[:-1])
+    if rows > FEW:
         return matmul.linear(x, _widened(weight, scale, x.dtype), bias, activation)[0]
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     none = out.reshape(-1)[:0]
     _linear_kernel(_CODES[weight.dtype])(
-        out.reshape(-1, weight.shape[0]) if out.size else empty((0, weight.shape[0]), x.dtype),
-        contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1]),
+        out.reshape(rows, weight.shape[0]),
+        contiguous(x).reshape(rows, x.shape[-1]),
         contiguous(weight),
         none if scale is None else contiguous(scale),
         none if bias is None else contiguous(bias),

@@ -1,5 +1,7 @@
 """Weights and keys in fewer bits: int8 with a scale for each row, or bfloat16 as its bits. Sums stay float32."""
 
+from functools import partial
+
 import numpy as np
 
 from ..dispatch import op
@@ -116,7 +118,7 @@ def linear_quantized(
     Raises:
         ValueError: an int8 weight without scale, or bfloat16 with one.
 
-    Numerics: sums in x's dtype. Up to 8 rows read the weight as it is; for more it is widened, whole, first.
+    Numerics: sums in x's dtype. Up to 16 rows read the weight as it is; for more it is widened, whole, first.
     Source: as `quantize_int8`, with weights alone in 8 bits.
 
     >>> linear_quantized(np.ones((1, 2)), np.array([[3, 4]], np.int8), np.array([0.5])).tolist()
@@ -151,14 +153,14 @@ def embedding_quantized(ids: Ints, weight: Compact, scale: Constants | None = No
     [[1.0]]
     """
     require_ids("embedding_quantized: ids", ids, len(weight))
-    dtype = np.float32 if scale is None else scale.dtype
+    dtype = np.dtype(np.float32) if scale is None else scale.dtype
     return widened(weight[ids], None if scale is None else scale[ids], dtype)
 
 
 @op(
     "B T H D, B S G D, B S G D -> B T H D",
     no_gradient=_WHY,
-    check=lambda *args: _check_attention(*args, name="attention_bf16"),
+    check=partial(_check_attention, name="attention_bf16"),
 )
 def attention_bf16(q: Floats, k: BFloats, v: BFloats, causal: bool = True, scale: Scale | None = None) -> Floats:
     """`attention` to keys and values in bfloat16.
@@ -179,7 +181,7 @@ def attention_bf16(q: Floats, k: BFloats, v: BFloats, causal: bool = True, scale
     Numerics: as `attention`.
     Source: as `attention`.
 
-    >>> attention_bf16(np.ones((1, 1, 1, 1)), *to_bf16(np.ones((2, 1, 3, 1, 1)))).tolist()
+    >>> attention_bf16(np.ones((1, 1, 1, 1)), *np.full((2, 1, 3, 1, 1), 0x3F80, np.uint16)).tolist()
     [[[[1.0]]]]
     """
     return attention.reference(q, widened(k, None, q.dtype), widened(v, None, q.dtype), causal, scale)[0]
