@@ -17,6 +17,7 @@ log = logging.getLogger("octavo.kernels")
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 _PAGE = mmap.PAGESIZE
 _HUGE_PAGE = 1 << 21
+_LARGE = 1 << 24  # bytes of a block from which its memory is worth page faults
 _OWN: dict[str, Any] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 
 
@@ -40,7 +41,9 @@ class _Pool:
     """Blocks of whole pages, handed out again once the array that held one has died.
 
     A block is as large as the request rounded up to an eighth of its power of two, so that sizes which differ a
-    little share blocks. Reuse spares the page faults that a fresh mapping pays for in every step.
+    little share blocks. Reuse spares the page faults that a fresh mapping pays for in every step. A request that none
+    of its own size is left for takes one of up to twice the size; then free blocks give way to the new one, so that
+    the pool grows hardly beyond the most that was in use at once.
     """
 
     def __init__(self) -> None:
@@ -51,11 +54,10 @@ class _Pool:
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         size = _rounded(math.prod(shape) * dtype.itemsize)
-        try:
-            block = self.free[size].pop()
-            self.reserved -= size
-        except IndexError:
-            block = self._map(size)
+        if not self.free[size]:
+            size = self._made_room(size)
+        block = self.free[size].pop()
+        self.reserved -= size
         array = np.ndarray(shape, dtype, block)
         lease = _Lease(array, self._give_back)
         lease.block, lease.size = block, size
@@ -70,6 +72,25 @@ class _Pool:
         self.current -= lease.size
         self.reserved += lease.size
         self.free[lease.size].append(lease.block)
+
+    def _made_room(self, size: int) -> int:
+        """The size of a free block that a request of `size` may have."""
+        larger = min((s for s, blocks in self.free.items() if blocks and size < s <= 2 * size), default=None)
+        if larger is not None:
+            return larger
+        if size >= _LARGE:
+            self._shrink(size)
+        self.free[size].append(self._map(size))
+        self.reserved += size
+        return size
+
+    def _shrink(self, size: int) -> None:
+        """Return as much as `size` to the system, of free blocks, the largest first."""
+        for s in sorted(self.free, reverse=True):
+            while self.free[s] and size > 0:
+                self.free[s].pop()
+                self.reserved -= s
+                size -= s
 
     def _map(self, size: int) -> mmap.mmap:
         try:
