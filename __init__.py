@@ -10,7 +10,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _ROOMS = ("kernels", "nn", "tokenizer")
-_FUNCTIONS = {"memory": ".kernels.device", "seed": ".nn.random", "threads": ".kernels.device"}
+_FUNCTIONS = {name: ".kernels.device" for name in ("memory", "precision", "threads")} | {"seed": ".nn.random"}
 _FUNCTIONS |= {"verify": ".kernels.verify"}
 
 __all__ = ["__version__", *_ROOMS, *_FUNCTIONS]

@@ -1,5 +1,6 @@
 """Where arrays live: the one allocator, threads, and which device an array belongs to."""
 
+import logging
 import math
 import mmap
 import os
@@ -9,6 +10,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+
+log = logging.getLogger("octavo.kernels")
 
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 vector
 _PAGE = mmap.PAGESIZE
@@ -146,6 +149,30 @@ def threads(count: int | None = None) -> int:
             raise ValueError(f"threads: expected 1 to {most} (the processors of this process), got {count}")
         numba.set_num_threads(count)
     return numba.get_num_threads()
+
+
+PRECISIONS = ("highest", "high", "medium")
+_precision = "highest"
+
+
+def precision(mode: str | None = None) -> str:
+    """How float32 operands are multiplied, after setting it to `mode` if one is given.
+
+    "highest": in float32. "high": in three products of bf16, relative error 4e-6. "medium": in one product of bf16,
+    relative error 2^-8 of the sum of absolute products. All add in float32. A processor without the unit for a mode
+    uses the next better one, which is then returned, and says so. Raises ValueError for another word.
+    """
+    global _precision
+    if mode is not None:
+        if mode not in PRECISIONS:
+            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {mode!r}")
+        from .cpu.unit import bf16
+
+        worth = {"highest": True, "high": bf16() == "amx", "medium": bf16() != ""}
+        _precision = next(m for m in PRECISIONS[PRECISIONS.index(mode) :: -1] if worth[m])
+        if _precision != mode:
+            log.warning("precision %r: this processor has no unit that makes it faster; using %r", mode, _precision)
+    return _precision
 
 
 def of(x: Any) -> str:

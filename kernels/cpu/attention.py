@@ -16,13 +16,13 @@ from functools import lru_cache
 import numpy as np
 from numba import get_thread_id, prange
 
-from ..device import contiguous, empty, threads, zeros
+from ..device import contiguous, empty, precision, threads, zeros
 from ..ops.attention import factor
-from . import simd
-from .kernel import kernel, subroutine
+from .kernel import kernel, primitive, subroutine
 from .maths import exp
-from .matmul import pack_panel
 from .reduce import sum as sum_over
+from .tile import tile
+from .unit import unit
 
 TASKS = 16  # that a launch should have
 LEAST = 256, 384  # queries of a share, forward; keys of a share, backward: else packing takes too long
@@ -37,20 +37,25 @@ def attention(q, k, v, causal=True, scale=None, save=False):
     if not keys:
         out[...] = np.nan
     elif out.size:
-        height, across = _tile(q)
+        own = _tile(q)
+        height, across, deep = own.left.across, own.right.across, own.depth
         shares = _shares(batch * groups, queries * (heads // groups), LEAST[0])
-        tall = _up(width, height)
-        sizes = (
-            _up(keys, height) * width,  # keys
-            tall * keys,  # values
-            across * width,  # queries
-            KEYS * height * across,  # scores
+        tall, block = _up(width, height), KEYS * height
+        panels = (
+            _up(keys, height) * deep(width),  # keys
+            tall * deep(keys),  # values
+            across * deep(width),  # queries
+            across * deep(block),  # probabilities
+        )
+        floats = (
+            across * block,  # scores
             tall * across,  # sums
             across * across,  # the sums transposed
             3 * across,  # maxima, totals, factors
         )
-        forward, _ = _kernels(simd.width(), across)
-        forward(out, lse, *_scratch(sizes, q.dtype), q, k, v, factor(q, scale), shares, causal)
+        forward, _ = _kernels(own.unit)
+        scratch = _scratch(own.unit, panels, floats)
+        forward(out, lse, *scratch, q, k, v, factor(q, scale), shares, causal)
     return out, lse if save else None
 
 
@@ -58,32 +63,35 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     if not q.size or not k.size:
         return zeros(q.shape, q.dtype), zeros(k.shape, q.dtype), zeros(v.shape, q.dtype)
     (batch, queries, _, width), keys, groups = q.shape, k.shape[1], k.shape[2]
-    height, across = _tile(q)
+    own = _tile(q)
+    height, across, deep = own.left.across, own.right.across, own.depth
     shares = _shares(batch * groups, keys, LEAST[1])
-    tall, broad, block = _up(width, height), _up(width, across), PANELS * across
-    sizes = (
-        *[_up(queries, height) * width] * 2,  # queries and dout, for products over the width
-        *[tall * queries] * 2,  # the same, for products over queries
-        _up(queries, height) * broad,  # dq
+    high, tall, broad, block = _up(queries, height), _up(width, height), _up(width, across), PANELS * across
+    panels = (
+        *[high * deep(width)] * 2,  # queries and dout, for products over the width
+        *[tall * deep(queries)] * 2,  # the same, for products over queries
+        *[block * deep(width)] * 2,  # keys and values, for products over the width
+        broad * deep(block),  # keys, for products over keys
+        height * deep(block),  # the gradient of the scores, for products over keys
+        *[across * deep(QUERIES * height)] * 2,  # probabilities and the gradient of the scores, for products over queries
+    )
+    floats = (
+        high * broad,  # dq
         queries,  # Σ_d dout · out
-        *[block * width] * 2,  # keys and values, for products over the width
-        block * broad,  # keys, for products over keys
         *[tall * block] * 2,  # dk, dv
         *[QUERIES * height * block] * 2,  # probabilities and the gradient of the scores
-        height * block,  # the latter repacked
         across * across,  # dk or dv transposed
     )
     dq = empty((shares, *q.shape), q.dtype)
     dk, dv = empty(k.shape, q.dtype), empty(v.shape, q.dtype)
-    _, backward = _kernels(simd.width(), across)
-    arrays = contiguous(dout), q, k, v, contiguous(out), contiguous(lse)
-    backward(dq, dk, dv, *_scratch(sizes, q.dtype), *arrays, factor(q, scale), causal)
+    _, backward = _kernels(own.unit)
+    scratch = _scratch(own.unit, panels, floats)
+    backward(dq, dk, dv, *scratch, contiguous(dout), q, k, v, contiguous(out), contiguous(lse), factor(q, scale), causal)
     return dq[0] if shares == 1 else sum_over(dq, 0, False), dk, dv
 
 
 def _tile(x):
-    tile = simd.tile(simd.width())
-    return tile.rows, tile.across(x.dtype)
+    return tile(unit(x.dtype, "medium" if precision() == "medium" else "highest"))
 
 
 def _up(n, multiple):
@@ -95,10 +103,11 @@ def _shares(groups, length, least):
     return max(1, min(-(-TASKS // groups), length // least))
 
 
-def _scratch(sizes, dtype):
-    """For each thread, room for parts of so many elements; and where the parts start, at whole cache lines."""
-    starts = np.cumsum([0, *(_up(size, 16) for size in sizes)])
-    return empty((threads(), int(starts[-1])), dtype), starts
+def _scratch(unit, panels, floats):
+    """For each thread, room for panels and floats in parts of so many; and where the parts start, at cache lines."""
+    starts = [np.cumsum([0, *(_up(size, 16) for size in sizes)]) for sizes in (panels, floats)]
+    dtypes = unit.dtype, np.dtype(unit.result)
+    return *(empty((threads(), int(s[-1])), t) for s, t in zip(starts, dtypes, strict=True)), *starts
 
 
 @subroutine
@@ -194,32 +203,52 @@ def _put(row, values, add):
             row[i] = values[i]
 
 
+@subroutine
+def _same(panel, x, n):
+    return x
+
+
 @lru_cache(None)
-def _kernels(width, across):
-    multiply, height, _ = simd.tile(width)
-    fill_left, fill_right = pack_panel(height), pack_panel(across)
-    block = KEYS * height
-    queries_block, keys_block = QUERIES * height, PANELS * across
+def _kernels(unit):
+    own = tile(unit)
+    multiply, begin, end = own.multiply, own.begin, own.end
+    height, fill_left = own.left.across, own.left.fill
+    across, fill_right = own.right.across, own.right.fill
+    block, queries_block, keys_block = KEYS * height, QUERIES * height, PANELS * across
+    fill_floats = tile(unit._replace(kind="vector")).right.fill
+    per, step = 2 if unit.pairs else 1, own.step
+
+    @primitive
+    def deep(n):
+        return -(-n // (per * step)) * step
+
+    @subroutine
+    def rounded(panel, x, n):
+        fill_right(panel, 0, x[: n * across].reshape(n, across).T, 0, deep(n), x.dtype.type(1))
+        return panel
+
+    as_panel = rounded if unit.pairs else _same
 
     @subroutine
     def put_transposed(out, x, room, add):
         """out (columns, width), or what it holds, becomes x (width or more, across) transposed."""
         count, width = out.shape
         for d in range(0, width, across):
-            fill_right(room, 0, x, d, 1)
+            fill_floats(room, 0, x, d, across, x.dtype.type(1))
             for c in range(count):
                 row = out[c, d : d + across]
                 _put(row, room[c * across : c * across + row.size], add)
 
     @subroutine
-    def attend(out, lse, q, k, v, own, starts, q0, scale, causal):
+    def attend(out, lse, q, keys, panels, starts, floats, at, q0, scale, causal):
         """One panel of queries of a head, whose keys and values are packed."""
-        (queries, width), keys = q.shape, k.shape[0]
-        k_panels, v_panels, q_panel = _part(own, starts, 0), _part(own, starts, 1), _part(own, starts, 2)
-        scores, sums, room = _part(own, starts, 3), _part(own, starts, 4), _part(own, starts, 5)
-        state = _part(own, starts, 6)[: 3 * across].reshape(3, across)
+        queries, width = q.shape
+        k_panels, v_panels, q_panel = _part(panels, starts, 0), _part(panels, starts, 1), _part(panels, starts, 2)
+        p_panel = _part(panels, starts, 3)
+        scores, sums, room = _part(floats, at, 0), _part(floats, at, 1), _part(floats, at, 2)
+        state = _part(floats, at, 3)[: 3 * across].reshape(3, across)
         rows, sum_rows = scores[: block * across].reshape(block, across), sums.reshape(-1, across)
-        fill_right(q_panel, 0, q, q0, scale)
+        fill_right(q_panel, 0, q, q0, deep(width), scale)
         state[0] = -np.inf
         state[1] = 0
         count = min(across, queries - q0)
@@ -228,13 +257,15 @@ def _kernels(width, across):
         for key in range(0, end, block):
             n = min(block, end - key)
             for t in range(0, n, height):
-                multiply(k_panels, (key + t) * width, q_panel, 0, scores, t * across, width, across, 0)
-            if causal:
+                multiply(k_panels, (key + t) * deep(width), q_panel, 0, scores, t * across, deep(width), across, 0)
+            if causal and key + n > last_seen + 1:
                 _hide_future(rows[:n], key, last_seen)
             if _softmax_block(rows[:n], state) and key:
                 _rescale_rows(sum_rows, state[2])
+            p = as_panel(p_panel, scores, n)
             for d in range(0, width, height):
-                multiply(v_panels, d * keys + key * height, scores, 0, sums, d * across, n, across, key)
+                v = d * deep(keys) + deep(key) * height
+                multiply(v_panels, v, p, 0, sums, d * across, deep(n), across, key)
         for c in range(across):
             state[2, c] = 1 / state[1, c]
         _rescale_rows(sum_rows, state[2])
@@ -242,55 +273,58 @@ def _kernels(width, across):
         for c in range(min(count, lse.size)):
             lse[q0 + c] = state[0, c] + math.log(state[1, c])
 
-    @kernel("T[4] T[3] T[2] <- i8[1] T[4s] T[4s] T[4s] T i8 b1", name=f"attention_{width}_{across}")
-    def forward(out, lse, scratch, starts, q, k, v, scale, shares, causal):
+    code = unit.code
+
+    @kernel(f"T[4] T[3] {code}[2] T[2] <- i8[1] i8[1] T[4s] T[4s] T[4s] T i8 b1", name=f"attention_{unit.name}")
+    def forward(out, lse, panels, floats, starts, at, q, k, v, scale, shares, causal):
         (batch, queries, heads, width), keys, groups = out.shape, k.shape[1], k.shape[2]
         group, high = heads // groups, -(-queries // across)
         for task in prange(batch * groups * shares):
             b, g, share = task // (groups * shares), task // shares % groups, task % shares
-            own = scratch[get_thread_id()]
+            own_panels, own_floats = panels[get_thread_id()], floats[get_thread_id()]
             own_k, own_v = k[b, :, g], v[b, :, g]
             for s in range(0, keys, height):
-                fill_left(own, starts[0] + s * width, own_k, s, 1)
+                fill_left(own_panels, starts[0] + s * deep(width), own_k, s, deep(width), k.dtype.type(1))
             for d in range(0, width, height):
-                fill_left(own, starts[1] + d * keys, own_v.T, d, 1)
+                fill_left(own_panels, starts[1] + d * deep(keys), own_v.T, d, deep(keys), k.dtype.type(1))
+            begin()
             for i in range(share, group * high, shares):
                 h, q0 = g * group + i % group, i // group * across
                 own_lse = lse[b, h] if lse.size else lse.reshape(-1)
-                attend(out[b, :, h], own_lse, q[b, :, h], own_k, own_v, own, starts, q0, scale, causal)
+                attend(out[b, :, h], own_lse, q[b, :, h], keys, own_panels, starts, own_floats, at, q0, scale, causal)
+            end()
 
     @subroutine
-    def pack_queries(q, dout, out, own, starts):
-        queries, width = q.shape
+    def pack_queries(q, dout, out, panels, starts, delta, scale):
+        (queries, width), one = q.shape, q.dtype.type(1)
         for t in range(0, queries, height):
-            fill_left(own, starts[0] + t * width, q, t, 1)
-            fill_left(own, starts[1] + t * width, dout, t, 1)
+            fill_left(panels, starts[0] + t * deep(width), q, t, deep(width), scale)
+            fill_left(panels, starts[1] + t * deep(width), dout, t, deep(width), one)
         for d in range(0, width, height):
-            fill_left(own, starts[2] + d * queries, q.T, d, 1)
-            fill_left(own, starts[3] + d * queries, dout.T, d, 1)
-        _row_products(_part(own, starts, 5)[:queries], dout, out)
+            fill_left(panels, starts[2] + d * deep(queries), q.T, d, deep(queries), one)
+            fill_left(panels, starts[3] + d * deep(queries), dout.T, d, deep(queries), one)
+        _row_products(delta[:queries], dout, out)
 
     @subroutine
-    def pack_keys(k, v, own, starts, scale):
-        n, width = k.shape
+    def pack_keys(k, v, panels, starts, scale):
+        (n, width), one = k.shape, k.dtype.type(1)
         for s in range(0, n, across):
-            fill_right(own, starts[6] + s * width, k, s, scale)
-            fill_right(own, starts[7] + s * width, v, s, scale)
+            fill_right(panels, starts[4] + s * deep(width), k, s, deep(width), one)
+            fill_right(panels, starts[5] + s * deep(width), v, s, deep(width), scale)
         for d in range(0, width, across):
-            fill_right(own, starts[8] + d * n, k.T, d, 1)
+            fill_right(panels, starts[6] + d * deep(keys_block), k.T, d, deep(keys_block), one)
 
     @subroutine
-    def attend_backward(lse, own, starts, where, sizes, scale, causal):
+    def attend_backward(lse, panels, starts, floats, at, where, sizes, scale, causal):
         """A block of keys: its dk and dv, and what it adds to dq."""
         (queries, width), (key, n, keys) = sizes, where
         q_left, do_left, q_tall, do_tall = (
-            _part(own, starts, 0), _part(own, starts, 1), _part(own, starts, 2), _part(own, starts, 3)
+            _part(panels, starts, 0), _part(panels, starts, 1), _part(panels, starts, 2), _part(panels, starts, 3)
         )  # fmt: skip
-        dq, delta, k_right, v_right = (
-            _part(own, starts, 4), _part(own, starts, 5), _part(own, starts, 6), _part(own, starts, 7)
-        )  # fmt: skip
-        k_rows, dk, dv = _part(own, starts, 8), _part(own, starts, 9), _part(own, starts, 10)
-        p, ds, panel = _part(own, starts, 11), _part(own, starts, 12), _part(own, starts, 13)
+        k_right, v_right, k_rows = _part(panels, starts, 4), _part(panels, starts, 5), _part(panels, starts, 6)
+        ds_left, p_right, ds_right = _part(panels, starts, 7), _part(panels, starts, 8), _part(panels, starts, 9)
+        dq, delta, dk, dv = _part(floats, at, 0), _part(floats, at, 1), _part(floats, at, 2), _part(floats, at, 3)
+        p, ds = _part(floats, at, 4), _part(floats, at, 5)
         p_rows = p[: queries_block * keys_block].reshape(-1, across)
         ds_rows = ds[: queries_block * keys_block].reshape(-1, across)
         tall, broad = -(-width // height) * height, -(-width // across) * across
@@ -303,57 +337,64 @@ def _kernels(width, across):
                 tile = min(height, count - t)
                 last_seen = keys - queries + q0 + t - key
                 seen = min(n, last_seen + tile) if causal else n
-                at = (q0 + t) * width
+                a = (q0 + t) * deep(width)
                 for s in range(0, seen, across):
                     row = s // across * queries_block + t
-                    multiply(q_left, at, k_right, s * width, p, row * across, width, across, 0)
-                    multiply(do_left, at, v_right, s * width, ds, row * across, width, across, 0)
+                    multiply(q_left, a, k_right, s * deep(width), p, row * across, deep(width), across, 0)
+                    multiply(do_left, a, v_right, s * deep(width), ds, row * across, deep(width), across, 0)
                     if causal and last_seen + 1 < s + across:
                         _hide_keys(p_rows[row : row + tile], last_seen + 1 - s)
                     rows = slice(q0 + t, q0 + t + tile)
                     _weights_and_gradient(
                         p_rows[row : row + tile], ds_rows[row : row + tile], lse[rows], delta[rows], scale
                     )
-                    fill_left(panel, s * height, ds_rows[row : row + height], 0, 1)
+                    x = ds_rows[row : row + height, : n - s]
+                    fill_left(ds_left, deep(s) * height, x, 0, deep(across), lse.dtype.type(1))
                 for d in range(0, width, across):
-                    multiply(panel, 0, k_rows, d * n, dq, (q0 + t) * broad + d, seen, broad, 1)
+                    c = (q0 + t) * broad + d
+                    multiply(ds_left, 0, k_rows, d * deep(keys_block), dq, c, deep(seen), broad, 1)
             for s in range(0, n, across):
                 hidden = max(0, key + s - (keys - queries) - q0) // height * height if causal else 0
                 depth = count - hidden
-                for d in range(0, width if depth > 0 else 0, height):
-                    at, row, c = d * queries + (q0 + hidden) * height, s * queries_block + hidden * across, s * tall + d * across
-                    multiply(do_tall, at, p, row, dv, c, depth, across, 1)
-                    multiply(q_tall, at, ds, row, dk, c, depth, across, 1)
+                if depth > 0:
+                    row = s // across * queries_block + hidden
+                    own_p = as_panel(p_right, p[row * across :], depth)
+                    own_ds = as_panel(ds_right, ds[row * across :], depth)
+                    for d in range(0, width, height):
+                        a, c = d * deep(queries) + deep(q0 + hidden) * height, s * tall + d * across
+                        multiply(do_tall, a, own_p, 0, dv, c, deep(depth), across, 1)
+                        multiply(q_tall, a, own_ds, 0, dk, c, deep(depth), across, 1)
 
-    signature = "T[5] T[4] T[4] T[2] <- i8[1] T[4] T[4s] T[4s] T[4s] T[4] T[3] T b1"
+    signature = f"T[5] T[4] T[4] {code}[2] T[2] <- i8[1] i8[1] T[4] T[4s] T[4s] T[4s] T[4] T[3] T b1"
 
-    @kernel(signature, name=f"attention_backward_{width}_{across}")
-    def backward(dq, dk, dv, scratch, starts, dout, q, k, v, out, lse, scale, causal):
+    @kernel(signature, name=f"attention_backward_{unit.name}")
+    def backward(dq, dk, dv, panels, floats, starts, at, dout, q, k, v, out, lse, scale, causal):
         shares, batch, queries, heads, width = dq.shape
         keys, groups = k.shape[1], k.shape[2]
         group = heads // groups
         tall, broad = -(-width // height) * height, -(-width // across) * across
         for task in prange(batch * groups * shares):
             b, g, share = task // (groups * shares), task // shares % groups, task % shares
-            own = scratch[get_thread_id()]
-            dq_sums = _part(own, starts, 4)
-            room = _part(own, starts, 14)
+            own_panels, own_floats = panels[get_thread_id()], floats[get_thread_id()]
+            dq_sums, delta, room = _part(own_floats, at, 0), _part(own_floats, at, 1), _part(own_floats, at, 6)
+            dk_sums, dv_sums = _part(own_floats, at, 2), _part(own_floats, at, 3)
+            begin()
             for h in range(g * group, (g + 1) * group):
-                pack_queries(q[b, :, h], dout[b, :, h], out[b, :, h], own, starts)
+                pack_queries(q[b, :, h], dout[b, :, h], out[b, :, h], own_panels, starts, delta, scale)
                 dq_sums[:] = 0
                 for key in range(share * keys_block, keys, shares * keys_block):
                     n = min(keys_block, keys - key)
                     part = slice(key, key + n)
-                    pack_keys(k[b, part, g], v[b, part, g], own, starts, scale)
-                    attend_backward(lse[b, h], own, starts, (key, n, keys), (queries, width), scale, causal)
+                    pack_keys(k[b, part, g], v[b, part, g], own_panels, starts, scale)
+                    where, sizes = (key, n, keys), (queries, width)
+                    attend_backward(lse[b, h], own_panels, starts, own_floats, at, where, sizes, scale, causal)
                     for s in range(0, n, across):
-                        panel = slice(key + s, min(key + n, key + s + across))
-                        size = tall * across
-                        a, c = starts[9] + s * tall, starts[10] + s * tall
+                        rows, part = slice(key + s, min(key + n, key + s + across)), slice(s * tall, (s + across) * tall)
                         add = h > g * group
-                        put_transposed(dk[b, panel, g], own[a : a + size].reshape(tall, across), room, add)
-                        put_transposed(dv[b, panel, g], own[c : c + size].reshape(tall, across), room, add)
+                        put_transposed(dk[b, rows, g], dk_sums[part].reshape(tall, across), room, add)
+                        put_transposed(dv[b, rows, g], dv_sums[part].reshape(tall, across), room, add)
                 for t in range(queries):
                     _put(dq[share, b, t, h], dq_sums[t * broad : t * broad + width], False)
+            end()
 
     return forward, backward

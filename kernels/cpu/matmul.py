@@ -8,16 +8,20 @@ to a tile while it is still in cache. A linear layer of few rows reads its weigh
 
 import math
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from ..device import contiguous, empty, zeros
-from . import gaussian, simd
+from ..device import contiguous, empty, precision, zeros
+from . import gaussian
 from .kernel import kernel, subroutine
 from .reduce import sum_to
+from .tile import tile
+from .unit import unit
 
-DEPTH = 256  # rows of a panel that are walked at once: 32 KB of the wider operand's panel
+# Elements of depth that are walked at once: 16 or 32 KB of the wider operand's panel.
+DEPTHS = {"vector": 256, "bf16": 256, "amx": 128}
 TASK = 4  # panels of each operand in a task
 FEW = 8  # rows of a linear layer up to which its weight is read in place; packing is as fast from 12
 OUTPUTS = 64  # of a row in a task then
@@ -71,36 +75,71 @@ def linear_backward(dout, x, weight, bias, pre, activation):
     return dx, dweight, None if bias is None else sum_to(dz, bias.shape)
 
 
-def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False):
-    """out (S, M, N) = f(a (S, M, K) @ b (S, K, N) + bias (N)), or added to it: a and b may have any strides.
+class Packed(NamedTuple):
+    """Panels of one operand of a product, in the precision that was set: of so many `rows` (of its other side than the
+    depth), `depth` numbers deep."""
 
-    `pre` (S, M, N), if given, receives what f is applied to.
+    panels: np.ndarray
+    rows: int
+    depth: int
+
+
+def pack_left(a):
+    """a (S, M, K), of any strides, for products."""
+    return _packed(a, "left")
+
+
+def pack_right(b):
+    """b (S, K, N), of any strides, for products."""
+    return _packed(b.swapaxes(1, 2), "right")
+
+
+def _packed(x, side):
+    mode = precision()
+    own = tile(unit(_result(x), mode))
+    return Packed(pack(x[None], own, side, parts=2 if own.unit.pairs and mode == "high" else 1), *x.shape[1:])
+
+
+def _result(x):
+    return np.dtype(np.float32) if x.dtype.kind == "u" else x.dtype
+
+
+def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False):
+    """out (S, M, N) = f(a (S, M, K) @ b (S, K, N) + bias (N)), or added to it.
+
+    a and b are `Packed`, or arrays of any strides, of floats or of the bits of bf16. `pre` (S, M, N), if given,
+    receives what f is applied to.
     """
-    if not a.shape[2]:
+    if not isinstance(a, Packed) and not a.shape[2]:
         a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
-    tile = simd.tile(simd.width())
-    across = tile.across(out.dtype)
+    a = a if isinstance(a, Packed) else pack_left(a)
+    b = b if isinstance(b, Packed) else pack_right(b)
+    own = tile(unit(out.dtype, precision()))
     none = out.reshape(-1)[:0]
-    _product_kernel(simd.width())(
+    _product_kernel(own.unit)(
         out,
         none if pre is None else pre.reshape(-1),
-        pack(a[None], tile.rows),
-        pack(b.swapaxes(1, 2)[None], across),
+        a.panels,
+        b.panels,
         none if bias is None else contiguous(bias),
-        across,
-        a.shape[2],
+        own.depth(a.depth),
+        3 if own.unit.pairs and precision() == "high" else 1,
         _ACTIVATIONS[activation],
         accumulate,
     )
 
 
-def pack(x, across, scale=1.0):
-    """Panels of the matrices x (A, B, R, K): [(a, b, panel), k, r], `across` rows side by side, times `scale`.
+def pack(x, own, side, scale=1.0, parts=1):
+    """Panels of a tile's "left" or "right" operand from matrices x (A, B, R, K): [part, (a, b, panel), element].
 
-    x may have any strides. Rows beyond R are zeros.
+    x may have any strides; it counts `scale` times. Part 1 is what rounding leaves of part 0.
     """
-    panels = empty(x.shape[0] * x.shape[1] * -(-x.shape[2] // across) * across * x.shape[3], x.dtype)
-    _pack_kernel(across)(panels, x, scale)
+    panel = getattr(own, side)
+    depth = own.depth(x.shape[3])
+    size = x.shape[0] * x.shape[1] * -(-x.shape[2] // panel.across) * panel.across * depth
+    panels = empty(parts * size, own.unit.dtype)
+    for part in range(parts):
+        _pack_kernel(own.unit, side, part)(panels[part * size : (part + 1) * size], x, depth, scale)
     return panels
 
 
@@ -116,45 +155,19 @@ def _stack(x, shape):
 
 
 @lru_cache(None)
-def pack_panel(across):
-    """The subroutine that fills one panel: panel[start + k across + r] = scale x[first + r, k], 0 beyond x's rows."""
-    copy, transpose = simd.packer(across)
+def _pack_kernel(unit, side, part):
+    panel = getattr(tile(unit), side)
+    across, fill = panel.across, panel.fill_rest if part else panel.fill
 
-    @subroutine
-    def fill(panel, start, x, first, scale):
-        rows, depth = min(across, x.shape[0] - first), x.shape[1]
-        k = 0
-        if rows == across and x.strides[1] == x.itemsize:
-            lanes = 64 // x.itemsize
-            while k + lanes <= depth:
-                transpose(panel, start + k * across, x, first, k, scale)
-                k += lanes
-        elif rows == across and x.strides[0] == x.itemsize:
-            while k < depth:
-                copy(panel, start + k * across, x, first, k, scale)
-                k += 1
-        while k < depth:
-            line = panel[start + k * across : start + (k + 1) * across]
-            for r in range(rows):
-                line[r] = scale * x[first + r, k]
-            for r in range(rows, across):
-                line[r] = 0
-            k += 1
+    factor = "f4" if unit.pairs else "T"
 
-    return fill
-
-
-@lru_cache(None)
-def _pack_kernel(across):
-    fill = pack_panel(across)
-
-    @kernel("T[1] <- T[4s] T", name=f"pack_{across}")
-    def pack(panels, x, scale):
-        outer, inner, rows, depth = x.shape
+    @kernel(f"{unit.code}[1] <- T[4s] i8 {factor}", name=f"pack_{unit.name}_{side}_{part}")
+    def pack(panels, x, depth, scale):
+        outer, inner, rows, _ = x.shape
         count = -(-rows // across)
         for task in prange(outer * inner * count):
             matrix, p = task // count, task % count
-            fill(panels, task * across * depth, x[matrix // inner, matrix % inner], p * across, scale)
+            fill(panels, task * across * depth, x[matrix // inner, matrix % inner], p * across, depth, scale)
 
     return pack
 
@@ -191,42 +204,51 @@ def _finish(out, pre, bias, activation):
 
 
 @lru_cache(None)
-def _product_kernel(width):
-    multiply, height, _ = simd.tile(width)
+def _product_kernel(unit):
+    own = tile(unit)
+    height, across, multiply, begin, end = own.left.across, own.right.across, own.multiply, own.begin, own.end
+    longest = DEPTHS[unit.kind]
 
     @subroutine
-    def block(out, pre, a_panels, b_panels, bias, scratch, shape, where, across, activation, accumulate):
+    def block(out, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate):
         """One task: TASK by TASK tiles from panel (i0, j0) of matrix s."""
         rows, columns, full_depth = shape
         high, wide = -(-rows // height), -(-columns // across)
         s, i0, j0 = where
         finishes = bias.size > 0 or activation != NONE
-        for k0 in range(0, full_depth, DEPTH):
-            depth = min(DEPTH, full_depth - k0)
-            add = 1 if accumulate or k0 > 0 else 0
-            for i in range(i0, min(high, i0 + TASK)):
-                for j in range(j0, min(wide, j0 + TASK)):
-                    a_start = ((s * high + i) * full_depth + k0) * height
-                    b_start = ((s * wide + j) * full_depth + k0) * across
-                    start = (s * rows + i * height) * columns + j * across
-                    tall, broad = min(height, rows - i * height), min(across, columns - j * across)
-                    whole = tall == height and broad == across
-                    if whole:
-                        multiply(a_panels, a_start, b_panels, b_start, out, start, depth, columns, add)
-                    else:
-                        multiply(a_panels, a_start, b_panels, b_start, scratch, 0, depth, across, 0)
-                    last = k0 + depth == full_depth
-                    own_bias = bias[j * across : j * across + broad]
-                    for r in range(0 if whole and not (last and finishes) else tall):
-                        first = start + r * columns
-                        row = out[first : first + broad]
-                        if not whole:
-                            _put_row(row, scratch[r * across : r * across + broad], add)
-                        if last and finishes:
-                            _finish(row, pre[first : first + broad], own_bias, activation)
+        begin()
+        for term in range(terms):  # of two parts each, the products of all but the second ones
+            a_part = a_panels.size // 2 if term == 2 else 0
+            b_part = b_panels.size // 2 if term == 1 else 0
+            for k0 in range(0, full_depth, longest):
+                depth = min(longest, full_depth - k0)
+                add = 1 if accumulate or term > 0 or k0 > 0 else 0
+                for i in range(i0, min(high, i0 + TASK)):
+                    for j in range(j0, min(wide, j0 + TASK)):
+                        a_start = a_part + ((s * high + i) * full_depth + k0) * height
+                        b_start = b_part + ((s * wide + j) * full_depth + k0) * across
+                        start = (s * rows + i * height) * columns + j * across
+                        tall, broad = min(height, rows - i * height), min(across, columns - j * across)
+                        whole = tall == height and broad == across
+                        if whole:
+                            multiply(a_panels, a_start, b_panels, b_start, out, start, depth, columns, add)
+                        else:
+                            multiply(a_panels, a_start, b_panels, b_start, scratch, 0, depth, across, 0)
+                        last = term == terms - 1 and k0 + depth == full_depth
+                        own_bias = bias[j * across : j * across + broad]
+                        for r in range(0 if whole and not (last and finishes) else tall):
+                            first = start + r * columns
+                            row = out[first : first + broad]
+                            if not whole:
+                                _put_row(row, scratch[r * across : r * across + broad], add)
+                            if last and finishes:
+                                _finish(row, pre[first : first + broad], own_bias, activation)
+        end()
 
-    @kernel("T[3] T[1] <- T[1] T[1] T[1] i8 i8 i8 i8", name=f"product_{width}")
-    def product(out, pre, a_panels, b_panels, bias, across, depth, activation, accumulate):
+    code = unit.code
+
+    @kernel(f"T[3] T[1] <- {code}[1] {code}[1] T[1] i8 i8 i8 i8", name=f"product_{unit.name}")
+    def product(out, pre, a_panels, b_panels, bias, depth, terms, activation, accumulate):
         stack, rows, columns = out.shape
         flat = out.reshape(-1)
         tasks_high, tasks_wide = -(-rows // (height * TASK)), -(-columns // (across * TASK))
@@ -235,7 +257,7 @@ def _product_kernel(width):
             where = s, rest // tasks_wide * TASK, rest % tasks_wide * TASK
             scratch = np.empty(height * across, out.dtype)
             shape = rows, columns, depth
-            block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, across, activation, accumulate)
+            block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate)
 
     return product
 
