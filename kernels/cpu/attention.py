@@ -12,6 +12,7 @@ take equally long though attention is causal; how many there are depends on the 
 
 import math
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numba import get_thread_id, prange
@@ -24,8 +25,8 @@ from .reduce import sum as sum_over
 from .tile import tile
 from .unit import unit
 
-TASKS = 16  # that a launch should have
-LEAST = 256, 384  # queries of a share, forward; keys of a share, backward: else packing takes too long
+TASKS = 12  # that a launch should have
+LEAST = 512, 384  # queries of a share, forward; keys of a share, backward: else packing takes too long
 KEYS = 8  # tiles of keys in a block, forward
 QUERIES, PANELS = 8, 2  # tiles of queries and panels of keys in a block, backward
 
@@ -73,7 +74,7 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
         *[block * deep(width)] * 2,  # keys and values, for products over the width
         broad * deep(block),  # keys, for products over keys
         height * deep(block),  # the gradient of the scores, for products over keys
-        *[across * deep(QUERIES * height)] * 2,  # probabilities and the gradient of the scores, for products over queries
+        *[across * deep(QUERIES * height)] * 2,  # probabilities and that gradient, for products over queries
     )
     floats = (
         high * broad,  # dq
@@ -86,7 +87,8 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     dk, dv = empty(k.shape, q.dtype), empty(v.shape, q.dtype)
     _, backward = _kernels(own.unit)
     scratch = _scratch(own.unit, panels, floats)
-    backward(dq, dk, dv, *scratch, contiguous(dout), q, k, v, contiguous(out), contiguous(lse), factor(q, scale), causal)
+    arrays = contiguous(dout), q, k, v, contiguous(out), contiguous(lse)
+    backward(dq, dk, dv, *scratch, *arrays, factor(q, scale), causal)
     return dq[0] if shares == 1 else sum_over(dq, 0, False), dk, dv
 
 
@@ -105,7 +107,7 @@ def _shares(groups, length, least):
 
 def _scratch(unit, panels, floats):
     """For each thread, room for panels and floats in parts of so many; and where the parts start, at cache lines."""
-    starts = [np.cumsum([0, *(_up(size, 16) for size in sizes)]) for sizes in (panels, floats)]
+    starts = [np.array([*accumulate((_up(size, 16) for size in sizes), initial=0)]) for sizes in (panels, floats)]
     dtypes = unit.dtype, np.dtype(unit.result)
     return *(empty((threads(), int(s[-1])), t) for s, t in zip(starts, dtypes, strict=True)), *starts
 
@@ -183,10 +185,10 @@ def _weights_and_gradient(p, ds, lse, delta, scale):
 
 
 @subroutine
-def _row_products(out, x, y):
-    """out[r] = Σ_d x[r, d] y[r, d]."""
-    for r in range(out.size):
-        x_row, y_row = x[r], y[r]
+def _row_products(out, x, y, h):
+    """out[r] = Σ_d x[r, h, d] y[r, h, d]."""
+    for r in range(x.shape[0]):
+        x_row, y_row = x[r, h], y[r, h]
         total = x.dtype.type(0)
         for d in range(x_row.size):
             total += x_row[d] * y_row[d]
@@ -230,17 +232,26 @@ def _kernels(unit):
     as_panel = rounded if unit.pairs else _same
 
     @subroutine
-    def put_transposed(out, x, room, add):
-        """out (columns, width), or what it holds, becomes x (width or more, across) transposed."""
-        count, width = out.shape
+    def fill_tall(panels, start, x, scale):
+        """All panels of the columns of x, which has a row for each element of depth; the last holds the last ones."""
+        rows, width = x.shape
+        for d in range(0, width, height):
+            fill_left(panels, start + d * deep(rows), x.T, max(0, min(d, width - height)), deep(rows), scale)
+
+    @subroutine
+    def put_transposed(out, first, count, h, x, room, add):
+        """Columns [0, count) of x, products of tall panels, become out[first :, h], or are added."""
+        width, tall = out.shape[2], x.shape[0]
+        for d in range(tall - height, width if tall > height else 0):
+            x[d] = x[d + tall - width]
         for d in range(0, width, across):
             fill_floats(room, 0, x, d, across, x.dtype.type(1))
             for c in range(count):
-                row = out[c, d : d + across]
+                row = out[first + c, h, d : d + across]
                 _put(row, room[c * across : c * across + row.size], add)
 
     @subroutine
-    def attend(out, lse, q, keys, panels, starts, floats, at, q0, scale, causal):
+    def attend(out, lse, q, keys, panels, starts, floats, at, q0, h, scale, causal):
         """One panel of queries of a head, whose keys and values are packed."""
         queries, width = q.shape
         k_panels, v_panels, q_panel = _part(panels, starts, 0), _part(panels, starts, 1), _part(panels, starts, 2)
@@ -269,7 +280,7 @@ def _kernels(unit):
         for c in range(across):
             state[2, c] = 1 / state[1, c]
         _rescale_rows(sum_rows, state[2])
-        put_transposed(out[q0 : q0 + count], sum_rows, room, False)
+        put_transposed(out, q0, count, h, sum_rows, room, False)
         for c in range(min(count, lse.size)):
             lse[q0 + c] = state[0, c] + math.log(state[1, c])
 
@@ -285,25 +296,22 @@ def _kernels(unit):
             own_k, own_v = k[b, :, g], v[b, :, g]
             for s in range(0, keys, height):
                 fill_left(own_panels, starts[0] + s * deep(width), own_k, s, deep(width), k.dtype.type(1))
-            for d in range(0, width, height):
-                fill_left(own_panels, starts[1] + d * deep(keys), own_v.T, d, deep(keys), k.dtype.type(1))
+            fill_tall(own_panels, starts[1], own_v, k.dtype.type(1))
             begin()
             for i in range(share, group * high, shares):
                 h, q0 = g * group + i % group, i // group * across
                 own_lse = lse[b, h] if lse.size else lse.reshape(-1)
-                attend(out[b, :, h], own_lse, q[b, :, h], keys, own_panels, starts, own_floats, at, q0, scale, causal)
+                attend(out[b], own_lse, q[b, :, h], keys, own_panels, starts, own_floats, at, q0, h, scale, causal)
             end()
 
     @subroutine
-    def pack_queries(q, dout, out, panels, starts, delta, scale):
+    def pack_queries(q, dout, panels, starts, scale):
         (queries, width), one = q.shape, q.dtype.type(1)
         for t in range(0, queries, height):
             fill_left(panels, starts[0] + t * deep(width), q, t, deep(width), scale)
             fill_left(panels, starts[1] + t * deep(width), dout, t, deep(width), one)
-        for d in range(0, width, height):
-            fill_left(panels, starts[2] + d * deep(queries), q.T, d, deep(queries), one)
-            fill_left(panels, starts[3] + d * deep(queries), dout.T, d, deep(queries), one)
-        _row_products(delta[:queries], dout, out)
+        fill_tall(panels, starts[2], q, one)
+        fill_tall(panels, starts[3], dout, one)
 
     @subroutine
     def pack_keys(k, v, panels, starts, scale):
@@ -380,7 +388,8 @@ def _kernels(unit):
             dk_sums, dv_sums = _part(own_floats, at, 2), _part(own_floats, at, 3)
             begin()
             for h in range(g * group, (g + 1) * group):
-                pack_queries(q[b, :, h], dout[b, :, h], out[b, :, h], own_panels, starts, delta, scale)
+                pack_queries(q[b, :, h], dout[b, :, h], own_panels, starts, scale)
+                _row_products(delta, dout[b], out[b], h)
                 dq_sums[:] = 0
                 for key in range(share * keys_block, keys, shares * keys_block):
                     n = min(keys_block, keys - key)
@@ -389,10 +398,9 @@ def _kernels(unit):
                     where, sizes = (key, n, keys), (queries, width)
                     attend_backward(lse[b, h], own_panels, starts, own_floats, at, where, sizes, scale, causal)
                     for s in range(0, n, across):
-                        rows, part = slice(key + s, min(key + n, key + s + across)), slice(s * tall, (s + across) * tall)
-                        add = h > g * group
-                        put_transposed(dk[b, rows, g], dk_sums[part].reshape(tall, across), room, add)
-                        put_transposed(dv[b, rows, g], dv_sums[part].reshape(tall, across), room, add)
+                        part, count, add = slice(s * tall, (s + across) * tall), min(across, n - s), h > g * group
+                        put_transposed(dk[b], key + s, count, g, dk_sums[part].reshape(tall, across), room, add)
+                        put_transposed(dv[b], key + s, count, g, dv_sums[part].reshape(tall, across), room, add)
                 for t in range(queries):
                     _put(dq[share, b, t, h], dq_sums[t * broad : t * broad + width], False)
             end()
