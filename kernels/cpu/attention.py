@@ -6,7 +6,7 @@ and values. Backward: scores stand with queries down, as probabilities are then 
 of keys and values; only the gradient of the queries needs them repacked. A task is a share of the keys of a group of
 heads: its parts of dk and dv are whole, and its part of dq is added to those of the other shares, in their order.
 
-A task packs what it reads into scratch that its thread keeps in cache. Shares are every so many panels, so that they
+A task packs what it reads into scratch that its thread keeps in cache. Shares are dealt out to and fro, so that they
 take equally long though attention is causal; how many there are depends on the shape alone.
 """
 
@@ -28,7 +28,7 @@ from .unit import unit
 TASKS = 12  # that a launch should have
 LEAST = 512, 384  # queries of a share, forward; keys of a share, backward: else packing takes too long
 KEYS = 8  # tiles of keys in a block, forward
-QUERIES, PANELS = 8, 2  # tiles of queries and panels of keys in a block, backward
+QUERIES, PANELS = 8, 4  # tiles of queries and panels of keys in a block, backward
 
 
 def attention(q, k, v, causal=True, scale=None, save=False):
@@ -224,6 +224,11 @@ def _kernels(unit):
     def deep(n):
         return -(-n // (per * step)) * step
 
+    @primitive
+    def dealt(turn, share, shares):
+        """What a share gets in a turn: turns go to and fro."""
+        return turn * shares + (shares - 1 - share if turn % 2 else share)
+
     @subroutine
     def rounded(panel, x, n):
         fill_right(panel, 0, x[: n * across].reshape(n, across).T, 0, deep(n), x.dtype.type(1))
@@ -298,7 +303,10 @@ def _kernels(unit):
                 fill_left(own_panels, starts[0] + s * deep(width), own_k, s, deep(width), k.dtype.type(1))
             fill_tall(own_panels, starts[1], own_v, k.dtype.type(1))
             begin()
-            for i in range(share, group * high, shares):
+            for turn in range(-(-group * high // shares)):
+                i = dealt(turn, share, shares)
+                if i >= group * high:
+                    break
                 h, q0 = g * group + i % group, i // group * across
                 own_lse = lse[b, h] if lse.size else lse.reshape(-1)
                 attend(out[b], own_lse, q[b, :, h], keys, own_panels, starts, own_floats, at, q0, h, scale, causal)
@@ -391,7 +399,10 @@ def _kernels(unit):
                 pack_queries(q[b, :, h], dout[b, :, h], own_panels, starts, scale)
                 _row_products(delta, dout[b], out[b], h)
                 dq_sums[:] = 0
-                for key in range(share * keys_block, keys, shares * keys_block):
+                for turn in range(-(-keys // (shares * keys_block))):
+                    key = dealt(turn, share, shares) * keys_block
+                    if key >= keys:
+                        break
                     n = min(keys_block, keys - key)
                     part = slice(key, key + n)
                     pack_keys(k[b, part, g], v[b, part, g], own_panels, starts, scale)
