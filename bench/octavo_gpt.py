@@ -29,8 +29,10 @@ def make_step(shape: Shape) -> Callable[[], None]:
     return step
 
 
-def make_decode(shape: Shape) -> Callable[[], np.ndarray]:
+def make_decode(shape: Shape, weights: str = "float32") -> Callable[[], np.ndarray]:
     """A function that continues a prompt, taking the most probable token each time."""
     model = make_model(shape, bias=True).eval()
+    if weights != "float32":
+        nn.quantize(model, weights)
     prompt, count = shape.decoding()
     return lambda: nn.generate(model, prompt, count, temperature=0)

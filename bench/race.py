@@ -1,30 +1,27 @@
-"""Race whole jobs, Octavo against a peer, in float32.
+"""Race Octavo against its peers.
 
-The sides run in turn, each in a process of its own with all threads, for several rounds. Prints a Markdown table:
-medians, how many times as long the peer takes (of the medians; in brackets the lowest and the highest of the rounds),
-and the peak of resident memory, the median of the rounds. Needs Linux or macOS.
+The sides run in turn, each in a process of its own with all threads, for several rounds. Prints a Markdown table of
+medians; ratios are how many times as long the peer takes (of the medians; in brackets the lowest and the highest of the
+rounds). Needs Linux or macOS.
 """
 
 import json
-import os
 import re
-import statistics
-import subprocess
+import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
+from launch import launch, racer, run
 from machine import describe
-from shapes import SHAPES
-from tqdm import tqdm
+from shapes import ATTENTION, LINEAR, LOSS, SHAPES, sizes, work
+from table import PEERS, Result, sides, speeds
 
-HERE = Path(__file__).parent
 NANOGPT = {  # nanoGPT's README, "I only have a macbook"
     "device": "cpu",
     "compile": False,
@@ -41,22 +38,37 @@ NANOGPT = {  # nanoGPT's README, "I only have a macbook"
 }
 
 
-class Result(NamedTuple):
-    """Seconds of the work, peak resident bytes of its process, and the validation loss where there is one."""
+class Sizes(click.ParamType):
+    """So many numbers as 4096x768."""
 
-    seconds: float
-    peak: int
-    loss: float | None = None
+    def __init__(self, letters: str):
+        self.name = letters
+
+    def convert(self, value: str, param: Any, ctx: Any) -> str:
+        try:
+            if len(sizes(value)) == len(self.name.split("x")):
+                return value
+        except ValueError:
+            pass
+        self.fail(f"expected {self.name}, sizes of at least 1, got {value!r}", param, ctx)
 
 
-class Unable(Exception):
-    """Why a side cannot run here."""
-
-
-Side = Callable[[], Result]
 _shape = click.option("--shape", type=click.Choice(list(SHAPES)), required=True, help="Of the model and its batch.")
 _rounds = click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Processes of each side.")
+_precision = click.option(
+    "--precision", multiple=True, type=click.Choice(list(PEERS)), help="Octavo's; several are raced. [all]"
+)
 _folder = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+
+
+def _seconds(default: float) -> Callable[[Any], Any]:
+    return click.option(
+        "--seconds",
+        type=click.FloatRange(0),
+        default=default,
+        show_default=True,
+        help="Of calls for a row of a process.",
+    )
 
 
 @click.group(help=__doc__)
@@ -66,27 +78,87 @@ def main() -> None:
 
 @main.command()
 @_shape
+@_precision
+@_seconds(5)
 @_rounds
-def train(shape: str, rounds: int) -> None:
-    """Training steps: PyTorch eager and compiled, of which the faster counts."""
+def train(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) -> None:
+    """Training steps: PyTorch eager and compiled, in float32 and with bf16 autocast."""
     _require("torch")
-    sides = {"Octavo": "octavo", "PyTorch eager": "torch", "PyTorch compiled": "compiled"}
-    results = run({name: partial(_racer, "train", side, shape) for name, side in sides.items()}, rounds)
-    print(table(results, f"Training, {shape}: {_words(shape)}", SHAPES[shape].batch * SHAPES[shape].context))
+    peers = {"PyTorch eager": "torch", "PyTorch compiled": "compiled"}
+    results = run(_racers("train", peers, precision, seconds, shape), rounds)
+    s = SHAPES[shape]
+    words = f"{s.layers} layers, {s.heads} heads, {s.width} wide, {s.batch} x {s.context} tokens"
+    print(sides(results, f"Training, {shape}: {words}", s.batch * s.context))
     print("\n" + describe(PyTorch="torch"))
 
 
 @main.command()
 @_shape
+@_seconds(5)
 @_rounds
-def decode(shape: str, rounds: int) -> None:
-    """Greedy decoding: transformers' generate."""
+def decode(shape: str, seconds: float, rounds: int) -> None:
+    """Greedy decoding in float32: transformers' generate."""
     _require("torch", "transformers")
-    sides = {"Octavo": "octavo", "transformers": "torch"}
-    results = run({name: partial(_racer, "decode", side, shape) for name, side in sides.items()}, rounds)
+    names = {"Octavo": ("octavo", "highest"), "transformers": ("torch", "float32")}
+    results = run({name: partial(racer, "decode", *side, seconds, shape) for name, side in names.items()}, rounds)
     prompt, count = SHAPES[shape].decoding()
-    print(table(results, f"Decoding, {shape}: {count} tokens after {len(prompt)}", count))
+    print(sides(results, f"Decoding, {shape}: {count} tokens after {len(prompt)}", count))
     print("\n" + describe(PyTorch="torch", transformers="transformers"))
+
+
+@main.command()
+@click.argument("shapes", nargs=-1, type=Sizes("ROWSxINPUTSxOUTPUTS"))
+@_precision
+@_seconds(0.3)
+@_rounds
+def product(shapes: tuple[str, ...], **options: Any) -> None:
+    """Products of linear layers, forward and backward: PyTorch's linear and mm, in float32 and on bf16 operands.
+
+    Without SHAPES those of GPT-2, small to XL, and of the vocabulary. Octavo's operands are float32, which it rounds
+    itself where its precision is less.
+    """
+    _race_ops("product", "Products", shapes or LINEAR, **options)
+
+
+@main.command()
+@click.argument("shapes", nargs=-1, type=Sizes("BxTxHxD"))
+@_precision
+@_seconds(0.3)
+@_rounds
+def attention(shapes: tuple[str, ...], **options: Any) -> None:
+    """Causal attention with its gradients: PyTorch's scaled_dot_product_attention, in float32 and in bf16."""
+    _race_ops("attention", "Causal attention and gradients, B x T x H x D", shapes or ATTENTION, **options)
+
+
+@main.command()
+@click.argument("shape", type=Sizes("NxCxV"), default=LOSS)
+@_precision
+@_seconds(1)
+@_rounds
+def loss(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) -> None:
+    """The last layer and its cross-entropy, with gradients: PyTorch's linear and cross_entropy, in float32 and bf16."""
+    _require("torch")
+    results = run(_racers("loss", {"PyTorch": "torch"}, precision, seconds, shape), rounds)
+    title = f"Last layer, cross-entropy and gradients, N x C x V = {shape}"
+    print(sides(results, title, sizes(shape)[0], "memory beyond its inputs"))
+    print("\n" + describe(PyTorch="torch"))
+
+
+@main.command()
+@_rounds
+def start(rounds: int) -> None:
+    """From the command to the first loss: `octavo train TEXT --preset nano`, cold (no kernel is compiled) and warm.
+
+    Where PyTorch is installed, also a process that imports it and runs one eager step of that shape.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "text.txt").write_text("The quick brown fox jumps over the lazy dog.\n" * 1000, encoding="utf-8")
+        racers = {f"Octavo, {cache}": partial(_first_loss, Path(folder), cache) for cache in ("cold", "warm")}
+        torch = {"PyTorch": "torch"} if find_spec("torch") else {}
+        if torch:
+            racers["PyTorch, import and step"] = partial(racer, "start", "torch", "float32", 0, "nano")
+        print(sides(run(racers, rounds), "From the command to the first loss"))
+    print("\n" + describe(**({"PyTorch": "torch"} if torch else {})))
 
 
 @main.command()
@@ -101,67 +173,50 @@ def nanogpt(checkout: Path, data: Path, rounds: int) -> None:
     _require("torch")
     _require_files("--checkout", checkout, "train.py", "config/train_shakespeare_char.py")
     _require_files("--data", data, "input.txt", "train.bin", "val.bin", "meta.pkl")
-    sides: dict[str, Any] = {"Octavo": partial(_octavo, data), "nanoGPT": partial(_nanogpt, checkout, data)}
-    for side in sides.values():
+    racers: dict[str, Any] = {"Octavo": partial(_octavo, data), "nanoGPT": partial(_nanogpt, checkout, data)}
+    for side in racers.values():
         side(short=True)
-    print(table(run(sides, rounds), "nanoGPT's recipe for a processor"))
+    print(sides(run(racers, rounds), "nanoGPT's recipe for a processor"))
     print("\nOctavo's loss is that of the whole validation split, nanoGPT's that of 20 random batches of it.")
     print("\n" + describe(PyTorch="torch"))
 
 
-def run(sides: dict[str, Side], rounds: int) -> dict[str, list[Result] | str]:
-    """The results of each side in every round, or why it is unable."""
-    results: dict[str, list[Result] | str] = {name: [] for name in sides}
-    for _, name in tqdm([(r, s) for r in range(rounds) for s in sides], desc="racing", leave=False):
-        done = results[name]
-        if isinstance(done, str):
-            continue
-        try:
-            done.append(sides[name]())
-        except Unable as why:
-            results[name] = str(why)
-    return results
+def _race_ops(
+    job: str, title: str, shapes: Sequence[str], precision: tuple[str, ...], seconds: float, rounds: int
+) -> None:
+    _require("torch")
+    results = run(_racers(job, {"PyTorch": "torch"}, precision, seconds, *shapes), rounds)
+    operations = {row: count for shape in shapes for row, count in work(job, shape).items()}
+    print(speeds(results, f"{title}, GFLOP/s", operations))
+    print("\n" + describe(PyTorch="torch"))
 
 
-def compare(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Theirs over ours: of the medians, and the lowest and the highest of the pairs of a round."""
-    pairs = [t / o for o, t in zip(ours, theirs, strict=True)]
-    return statistics.median(theirs) / statistics.median(ours), min(pairs), max(pairs)
+def _racers(job: str, peers: dict[str, str], precision: Sequence[str], seconds: float, *shapes: str) -> dict[str, Any]:
+    """Octavo in each precision, and each peer in each dtype."""
+    names = {f"Octavo {p}": ("octavo", p) for p in precision or PEERS}
+    names |= {
+        f"{name} {dtype}": (side, dtype) for name, side in peers.items() for dtype in dict.fromkeys(PEERS.values())
+    }
+    return {name: partial(racer, job, *side, seconds, *shapes) for name, side in names.items()}
 
 
-def table(results: dict[str, list[Result] | str], title: str, tokens: int | None = None) -> str:
-    """Markdown, Octavo first; where the work has so many tokens, speeds instead of seconds."""
-    head = [title, "tokens/s" if tokens else "seconds", "/ octavo", "peak memory"]
-    head += ["validation loss"] if results["Octavo"][0].loss is not None else []
-    rows = [head, ["---"] * len(head)]
-    ours = [result.seconds for result in results["Octavo"]]
-    for name, done in results.items():
-        if isinstance(done, str):
-            rows.append([name, done] + [""] * (len(head) - 2))
-            continue
-        theirs, peaks, losses = zip(*done, strict=True)
-        seconds = statistics.median(theirs)
-        cells = [
-            f"{tokens / seconds:,.0f}" if tokens else f"{seconds:.1f}",
-            "" if name == "Octavo" else "{:.2f} ({:.2f} to {:.2f})".format(*compare(ours, theirs)),
-            f"{statistics.median(peaks) / 1e6:,.0f} MB",
-        ]
-        rows.append([name, *cells, *([f"{statistics.median(losses):.4f}"] if None not in losses else [])])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _racer(job: str, side: str, shape: str) -> Result:
-    output, _, peak = _launch([sys.executable, str(HERE / "racer.py"), job, side, shape])
-    told = json.loads(output.splitlines()[-1])
-    if "unable" in told:
-        raise Unable(told["unable"])
-    return Result(told["seconds"], peak)
+def _first_loss(folder: Path, cache: str) -> Result:
+    """The run is stopped when its first line of metrics is there; a cold one leaves its kernels for the warm one."""
+    if cache == "cold":
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    metrics = folder / "run" / "metrics.jsonl"
+    command = [sys.executable, "-m", "octavo.cli", "train", "text.txt", "--preset", "nano", "--out", "run"]
+    _, seconds, peak = launch(
+        command, folder, lambda: metrics.exists() and metrics.stat().st_size > 0, OCTAVO_CACHE=str(folder / "cache")
+    )
+    return Result(seconds, peak)
 
 
 def _octavo(data: Path, short: bool = False) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--preset", "nano", "--out", folder, *(["--steps", "1", "--eval-every", "1"] if short else [])]
-        _, seconds, peak = _launch([sys.executable, "-m", "octavo.cli", "train", str(data / "input.txt"), *flags])
+        _, seconds, peak = launch([sys.executable, "-m", "octavo.cli", "train", str(data / "input.txt"), *flags])
         last = Path(folder, "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1]
         return Result(seconds, peak, json.loads(last)["val_loss"])
 
@@ -170,33 +225,10 @@ def _nanogpt(checkout: Path, data: Path, short: bool = False) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         options = NANOGPT | {"dataset": data, "out_dir": folder} | ({"max_iters": 1} if short else {})
         flags = [f"--{name}={value}" for name, value in options.items()]
-        output, seconds, peak = _launch(
+        output, seconds, peak = launch(
             [sys.executable, "train.py", "config/train_shakespeare_char.py", *flags], checkout
         )
         return Result(seconds, peak, float(re.findall(r"val loss ([\d.]+)", output)[-1]))
-
-
-def _launch(command: list[str], folder: Path | None = None) -> tuple[str, float, int]:
-    """What a command prints, its seconds, and the peak of its resident bytes."""
-    from octavo import threads
-
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads()))
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        if process.returncode:
-            raise click.ClickException(f"{' '.join(command)} failed:\n{errors.read()}")
-        return output.read(), seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _words(shape: str) -> str:
-    s = SHAPES[shape]
-    return f"{s.layers} layers, {s.heads} heads, {s.width} wide, {s.batch} x {s.context} tokens"
 
 
 def _require(*packages: str) -> None:

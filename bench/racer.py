@@ -1,36 +1,72 @@
-"""One side of a race, in a process of its own: `python racer.py train|decode SIDE SHAPE` prints {"seconds": of a call}.
+"""One side of a race, in a process of its own: `python racer.py JOB SIDE PRECISION BUDGET SHAPE ...`.
 
-Where PyTorch cannot compile it prints {"unable": why}.
+Prints {"seconds": of a call}, for products and attention also {"rows": {row: seconds}}, for a loss {"memory": bytes at
+its peak beyond those before it}, or {"unable": why}. BUDGET: seconds of calls for each row, at least three calls.
 """
 
 import json
+import resource
 import statistics
 import sys
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from shapes import SHAPES, Shape
+import psutil
+from shapes import OPS, SHAPES, sizes, work
 from side import measure
 
-BUDGET = 5.0  # seconds, at least three calls
+FEW = (64, 64, 128)  # N, C and V of a loss that loads what is loaded once
 
 
-def race(job: str, side: str, shape: Shape) -> dict[str, Any]:
-    if side == "octavo":
-        import octavo_gpt
+def race(job: str, side: str, precision: str, budget: float, shapes: list[str]) -> dict[str, Any]:
+    library = "octavo" if side == "octavo" else "torch"
+    if library == "octavo":
+        import octavo
 
-        call = octavo_gpt.make_step(shape) if job == "train" else octavo_gpt.make_decode(shape)
+        if (used := octavo.precision(precision)) != precision:
+            return {"unable": f"this processor has no unit for it; it would run as {used}"}
+    peer = import_module(f"{library}_{'ops' if job in OPS else 'gpt'}")
+    if job in OPS:
+        return _ops(job, peer, precision, budget, shapes)
+    shape = SHAPES[shapes[0]]
+    if job == "decode":
+        call = peer.make_decode(shape)
     else:
-        import torch_gpt
-
-        call = torch_gpt.make_step(shape, side == "compiled") if job == "train" else torch_gpt.make_decode(shape)
+        call = peer.make_step(shape, *([] if library == "octavo" else [precision, side == "compiled"]))
+    if job == "start":
+        call()
+        return {}
     try:
-        return {"seconds": statistics.median(measure(call, BUDGET))}
+        return {"seconds": statistics.median(measure(call, budget))}
     except RuntimeError as error:
         if side != "compiled":
             raise
         return {"unable": str(error).splitlines()[0]}
 
 
+def _ops(job: str, peer: ModuleType, precision: str, budget: float, shapes: list[str]) -> dict[str, Any]:
+    if precision == "bf16":
+        peer.torch.set_default_dtype(peer.torch.bfloat16)
+    make = getattr(peer, job)
+    if job == "loss":
+        make(*FEW)()
+        call = make(*sizes(shapes[0]))
+        return {"memory": _extra(call), "seconds": statistics.median(measure(call, budget))}
+    seconds = {}
+    for shape in shapes:
+        for row, call in zip(work(job, shape), make(*sizes(shape)), strict=True):
+            seconds[row] = statistics.median(measure(call, budget))
+    return {"seconds": sum(seconds.values()), "rows": seconds}
+
+
+def _extra(call: Any) -> int:
+    before = psutil.Process().memory_info().rss
+    call()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak - before
+
+
 if __name__ == "__main__":
-    job, side, shape = sys.argv[1:]
-    print(json.dumps(race(job, side, SHAPES[shape])))
+    job, side, precision, budget, *shapes = sys.argv[1:]
+    print(json.dumps(race(job, side, precision, float(budget), shapes)))

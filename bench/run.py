@@ -1,10 +1,11 @@
 """Time every op of the registry and a whole training step, against NumPy and, where installed, PyTorch.
 
     python bench/run.py                    everything
-    python bench/run.py softmax step       some ops; `step` is the training step
+    python bench/run.py softmax step       some ops; `step` is the training step, `tape` a tiny op through nn
 
 The sides run in turn, each in a process of its own, for several rounds. An op whose generic checks fail is refused.
-Prints a Markdown table: p20, p50 and p80 of our time, and how many times as long the others take (p50 over p50).
+Prints a Markdown table: p20, p50 and p80 of our time, the bytes and the operations of a second, each with its share of
+what this machine does, measured in between, and how many times as long the others take (p50 over p50).
 """
 
 import json
@@ -14,6 +15,7 @@ import sys
 from collections import defaultdict
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -32,9 +34,10 @@ def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
     from octavo.kernels import registry
 
     known = [name for name, op in registry.items() if op.backward_of is None and not op.view]
-    unknown = set(names) - {*known, "step"}
+    extras = ["tape", "step"]
+    unknown = set(names) - {*known, *extras}
     if unknown:
-        raise click.UsageError(f"no op called {', '.join(sorted(unknown))}; there are {', '.join(known)} and step")
+        raise click.UsageError(f"no op called {', '.join(sorted(unknown))}; there are {', '.join([*known, *extras])}")
     chosen, refused = [], {}
     for name in tqdm([n for n in known if not names or n in names], desc="checking", leave=False):
         try:
@@ -42,15 +45,19 @@ def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
             chosen.append(name)
         except AssertionError as error:
             refused[name] = str(error).splitlines()[0]
-    if not names or "step" in names:
-        chosen.append("step")
+    chosen += [name for name in extras if not names or name in names]
 
     sides = ["octavo", "numpy", *(["torch"] if find_spec("torch") else [])]
     times: dict[str, dict[str, list[float]]] = {side: defaultdict(list) for side in sides}
+    work: dict[str, list[int]] = {}
+    limits = np.zeros(2)
     for _, side in tqdm([(r, s) for r in range(rounds) for s in sides], desc="timing", leave=False):
-        for row, seconds in _run(side, chosen).items():
+        told = _run(side, chosen)
+        for row, seconds in told["rows"].items():
             times[side][row] += seconds
-    table = _table(times, refused)
+        work |= told["work"]
+        limits = np.maximum(limits, told.get("limits", 0))
+    table = _table(times, refused, work, limits)
     print(table)
     if out:
         out.write_text(table + "\n", encoding="utf-8")
@@ -66,7 +73,7 @@ def _check(op) -> None:
     checks.parity(op)
 
 
-def _run(side: str, names: list[str]) -> dict[str, list[float]]:
+def _run(side: str, names: list[str]) -> dict[str, Any]:
     environment = dict(os.environ, OCTAVO_REFERENCE="1" if side == "numpy" else "0")
     command = [sys.executable, str(HERE / "side.py"), side, *names]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -75,24 +82,31 @@ def _run(side: str, names: list[str]) -> dict[str, list[float]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _table(times, refused) -> str:
+def _table(times, refused, work, limits) -> str:
     peers = [side for side in times if side != "octavo"]
+    heads = ["op", "p20", "p50", "p80", "GB/s", "GFLOP/s", *(f"{peer} / octavo" for peer in peers)]
     lines = [
         describe(NumPy="numpy", **({"PyTorch": "torch"} if "torch" in times else {})),
         "",
-        "| op | p20 | p50 | p80 | " + " | ".join(f"{p} / octavo" for p in peers) + " |",
-        "| --- |" + " --- |" * (3 + len(peers)),
+        "Limits: {:.0f} GB/s of a copy, read and written; {:.0f} GFLOP/s of float32 in registers.".format(
+            *limits / 1e9
+        ),
+        "",
+        f"| {' | '.join(heads)} |",
+        "| --- |" + " --- |" * (len(heads) - 1),
     ]
     for row, ours in times["octavo"].items():
         p20, p50, p80 = np.percentile(ours, (20, 50, 80))
+        rates = np.array(work.get(row, (0, 0))) / p50
+        shares = [f"{r / 1e9:.3g} ({r / most:.0%})" if r else "-" for r, most in zip(rates, limits, strict=True)]
         ratios = [f"{np.median(times[p][row]) / p50:.2f}" if row in times[p] else "-" for p in peers]
-        lines.append(f"| {row} | " + " | ".join([*map(_seconds, (p20, p50, p80)), *ratios]) + " |")
+        lines.append(f"| {row} | " + " | ".join([*map(_seconds, (p20, p50, p80)), *shares, *ratios]) + " |")
     lines += [f"| {name} | refused: {why} |" for name, why in refused.items()]
     return "\n".join(lines)
 
 
 def _seconds(t: float) -> str:
-    return f"{t * 1e6:.0f} µs" if t < 1e-3 else f"{t * 1e3:.2f} ms" if t < 1 else f"{t:.2f} s"
+    return f"{t * 1e6:.3g} µs" if t < 1e-3 else f"{t * 1e3:.2f} ms" if t < 1 else f"{t:.2f} s"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""GPTs that are raced, and the random tokens that they see."""
+"""What is raced: GPTs and the random tokens that they see; products, attention and losses."""
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -28,3 +29,29 @@ SHAPES = {
     "char": Shape(6, 6, 384, 65, 16, 256),
     "gpt2": Shape(12, 12, 768, 50304, 4, 1024),  # 50,257 tokens, up to a multiple of 64 as nanoGPT has them
 }
+
+OPS = ("product", "attention", "loss")
+LINEAR = [  # rows x inputs x outputs of the layers of a block of GPT-2, small to XL, and of small's last layer
+    f"{rows}x{inputs * width}x{outputs * width}"
+    for width, rows in ((768, 4096), (1024, 4096), (1280, 4096), (1600, 1024))
+    for inputs, outputs in ((1, 3), (1, 1), (1, 4), (4, 1))
+] + ["1024x768x50304"]
+ATTENTION = ["1x1024x12x64", "4x1024x12x64", "1x4096x12x64", "4x4096x12x64"]  # B x T x H x D
+LOSS = "4096x768x50304"  # N x C x V
+
+
+def sizes(shape: str) -> tuple[int, ...]:
+    """4096x768x3072 as numbers. Raises ValueError for what is none."""
+    numbers = tuple(map(int, shape.split("x")))
+    if min(numbers) < 1:
+        raise ValueError
+    return numbers
+
+
+def work(job: str, shape: str) -> dict[str, int]:
+    """Rows of a race of products or attention, and the multiplications and additions of each."""
+    operations = prod(sizes(shape))
+    if job == "product":
+        return {f"{name}, {shape}": 2 * operations for name in ("x Wᵀ", "dz W", "dzᵀ x")}
+    time = sizes(shape)[1]
+    return {shape: 7 * operations * time}  # two products forward, five backward, of half of the T x T scores

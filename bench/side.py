@@ -1,9 +1,13 @@
-"""One side of a benchmark, in a process of its own: `python side.py SIDE NAME ...` prints {row: [seconds, ...]}."""
+"""One side of a benchmark, in a process of its own: `python side.py SIDE NAME ...` prints JSON.
+
+It has "rows", {row: [seconds, ...]}, "work", {row: [bytes read and written, multiplications and additions]}, and, of
+the side octavo, "limits": how many of each this machine does in a second.
+"""
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from shapes import SHAPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 BUDGET = 0.3  # seconds for each row, at least three calls
+CHAIN = 100  # ops in a row
 
 
 def measure(call: Callable[[], Any], budget: float = BUDGET) -> list[float]:
@@ -27,13 +32,13 @@ def measure(call: Callable[[], Any], budget: float = BUDGET) -> list[float]:
     return seconds
 
 
-def ops(side: str, names: list[str]) -> dict[str, list[float]]:
-    """Forward and backward of each op on its benchmark samples, in float32."""
+def ops(side: str, names: list[str]) -> tuple[dict[str, list[float]], dict[str, tuple[int, int]]]:
+    """Forward and backward of each op on its benchmark samples, in float32: seconds, and bytes and operations."""
     from cases import find
 
     from octavo.kernels import registry
 
-    rows = {}
+    rows, work = {}, {}
     for name in names:
         op, case = registry[name], find(name)
         for sample in case.bench():
@@ -43,13 +48,34 @@ def ops(side: str, names: list[str]) -> dict[str, list[float]]:
                 if case.torch is not None:
                     rows |= _torch(label, case.torch, sample, op.backward_name is not None)
                 continue
+            operations = (0, 0) if case.operations is None else case.operations(*args)
+            work[label] = _traffic(op, args), operations[0]
             rows[label] = measure(lambda op=op, args=args: op(*args))
             if op.backward_name:
                 outputs, saved = op.forward(*args)
                 outputs = outputs if isinstance(outputs, tuple) else (outputs,)
                 gradients = [[np.ones_like(y) for y in o] if isinstance(o, list) else np.ones_like(o) for o in outputs]
-                rows[f"{label} backward"] = measure(lambda op=op, a=(*gradients, *saved): op.backward(*a))
-    return rows
+                back = (*gradients, *saved)
+                work[f"{label} backward"] = _traffic(op.backward, back), operations[1]
+                rows[f"{label} backward"] = measure(lambda op=op, back=back: op.backward(*back))
+    return rows, work
+
+
+def _traffic(op: Any, args: Sequence[Any]) -> int:
+    """Bytes of the arrays that a call takes and of those that it gives back or changes."""
+    arrays = list(_arrays(args))
+    before = [x.copy() for x in arrays] if op.in_place else []
+    results = op(*args)
+    changed = [x for x, old in zip(arrays, before, strict=False) if not np.array_equal(x, old)]
+    return sum(x.nbytes for x in [*arrays, *changed, *_arrays([results])])
+
+
+def _arrays(values: Any) -> Iterator[np.ndarray]:
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _arrays(value)
+        elif isinstance(value, np.ndarray):
+            yield value
 
 
 def _torch(label, function, sample, backward) -> dict[str, list[float]]:
@@ -75,6 +101,30 @@ def step(side: str) -> dict[str, list[float]]:
     return {f"step of nano GPT, {shape.batch} x {shape.context}": measure(gpt.make_step(shape), 3)}
 
 
+def tape(side: str) -> dict[str, list[float]]:
+    """An op of one number through the tape: what it costs is Python's, but for its kernel's microsecond."""
+    if side == "torch":
+        import torch
+
+        x = torch.ones(1, requires_grad=True)
+    else:
+        from octavo.nn import Tensor
+
+        x = Tensor(np.ones(1, np.float32), requires_grad=True)
+
+    def forward() -> Any:
+        y = x
+        for _ in range(CHAIN):
+            y = y.exp()
+        return y
+
+    calls = {"forward": forward, "forward and backward": lambda: forward().backward()}
+    return {f"exp of one number with its gradient, {k}": [s / CHAIN for s in measure(c)] for k, c in calls.items()}
+
+
+EXTRAS = {"tape": tape, "step": step}
+
+
 def _float32(x: Any) -> Any:
     if isinstance(x, list) and x and isinstance(x[0], np.ndarray):
         return [_float32(e) for e in x]
@@ -96,7 +146,13 @@ def _shapes(args: list[Any]) -> str:
 
 if __name__ == "__main__":
     side, *names = sys.argv[1:]
-    rows = ops(side, [n for n in names if n != "step"])
-    if "step" in names:
-        rows |= step(side)
-    print(json.dumps(rows))
+    told: dict[str, Any] = {}
+    if side == "octavo":
+        import limits
+
+        told["limits"] = [limits.bandwidth(), limits.arithmetic()]
+    told["rows"], told["work"] = ops(side, [n for n in names if n not in EXTRAS])
+    for name, extra in EXTRAS.items():
+        if name in names:
+            told["rows"] |= extra(side)
+    print(json.dumps(told))

@@ -51,8 +51,8 @@ class GPT(nn.Module):
         return F.cross_entropy((self.norm(x) @ self.tokens.weight.T).flatten(0, 1), targets.flatten())
 
 
-def make_step(shape: Shape, compiled: bool = False) -> Callable[[], None]:
-    """A function that runs one step: loss, gradients, clipping, AdamW."""
+def make_step(shape: Shape, precision: str = "float32", compiled: bool = False) -> Callable[[], None]:
+    """A function that runs one step: loss, with autocast where the precision is bf16; gradients, clipping, AdamW."""
     torch.manual_seed(0)
     model = GPT(shape)
     groups = [
@@ -66,7 +66,9 @@ def make_step(shape: Shape, compiled: bool = False) -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        model(inputs, targets).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(inputs, targets)
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 

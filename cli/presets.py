@@ -18,6 +18,7 @@ _COMMON: dict[str, Any] = {
     "betas": (0.9, 0.99),
     "weight_decay": 0.1,
     "clip": 1.0,
+    "precision": "medium",
     "sample_every": 0,
     "seed": 1337,
     "val_fraction": 0.1,

@@ -135,6 +135,11 @@ def reset_peak_memory() -> None:
     _pool.peak = _pool.current
 
 
+def release() -> None:
+    """Give what is kept for reuse back to the system."""
+    _pool.release()
+
+
 def threads(count: int | None = None) -> int:
     """The number of threads that kernels use, after setting it to `count` if one is given.
 
@@ -164,15 +169,22 @@ def precision(mode: str | None = None) -> str:
     """
     global _precision
     if mode is not None:
-        if mode not in PRECISIONS:
-            raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {mode!r}")
-        from .cpu.unit import bf16
-
-        worth = {"highest": True, "high": bf16() == "amx", "medium": bf16() != ""}
-        _precision = next(m for m in PRECISIONS[PRECISIONS.index(mode) :: -1] if worth[m])
+        _precision = usable_precision(mode)
         if _precision != mode:
-            log.warning("precision %r: this processor has no unit that makes it faster; using %r", mode, _precision)
+            log.info("precision %r: this processor has no unit that makes it faster; using %r", mode, _precision)
     return _precision
+
+
+def usable_precision(mode: str) -> str:
+    """The mode of `precision`, or the next better one, for which this processor has the unit."""
+    if mode not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {mode!r}")
+    if mode == "highest":
+        return mode
+    from .cpu.unit import bf16
+
+    worth = {"highest": True, "high": bf16() == "amx", "medium": bf16() != ""}
+    return next(m for m in PRECISIONS[PRECISIONS.index(mode) :: -1] if worth[m])
 
 
 def of(x: Any) -> str:

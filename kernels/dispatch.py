@@ -27,7 +27,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from . import device
-from .signature import KINDS, ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
+from .signature import ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
 
 registry: dict[str, "Op"] = {}
 _watches: list[Callable[..., Any]] = []
@@ -58,6 +58,7 @@ class Op:
         backward_of: str | None,
         no_gradient: str | None,
         saves: str,
+        rounds: str,
         outputs: str,
         view: bool,
         check: Callable[..., None] | None,
@@ -67,7 +68,7 @@ class Op:
         self.family = body.__module__.rpartition(".")[2]
         self.shape = shape
         self.backward_name, self.backward_of, self.no_gradient = backward, backward_of, no_gradient
-        self.saves = tuple(saves.split())
+        self.saves, self.rounds = tuple(saves.split()), frozenset(rounds.split())
         self.view = view
         self.in_place = self.name.endswith("_")
         self._check_more = check
@@ -250,7 +251,7 @@ class Op:
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
-        error = ValueError if x.dtype.kind in KINDS[array.kind] and x.dtype.itemsize != 2 else TypeError
+        error = ValueError if array.takes(x.dtype) else TypeError
         expected = f"{array.dtypes} of shape ({term})"
         raise error(f"{self.name}: {array.name}: expected {expected}, got {x.dtype} {tuple(x.shape)}")
 
@@ -286,6 +287,7 @@ def op(
     backward_of: str | None = None,
     no_gradient: str | None = None,
     saves: str = "",
+    rounds: str = "",
     outputs: str = "",
     view: bool = False,
     check: Callable[..., None] | None = None,
@@ -297,6 +299,8 @@ def op(
         backward, backward_of, no_gradient: exactly one: the name of the backward op, of the op that this one is the
             backward of, or a sentence that says why there is no gradient.
         saves: names of what is computed on the side for the backward op.
+        rounds: names of what the backward op takes that may be rounded to bf16 where products are: what enters
+            products only, or stands it as well.
         outputs: names of the outputs where there are several; a single one is `out`.
         view: the body works on the arrays of every backend and copies nothing: no kernels.
         check: called with all arguments, raises ValueError where they do not fit together.
@@ -310,6 +314,7 @@ def op(
             backward_of=backward_of,
             no_gradient=no_gradient,
             saves=saves,
+            rounds=rounds,
             outputs=outputs,
             view=view,
             check=check,
@@ -337,7 +342,7 @@ def seal() -> None:
         if made.backward.names[: len(gradients)] != gradients:
             raise TypeError(f"op {made.backward.name}: expected its first arguments to be {', '.join(gradients)}")
         known = {*made.names, *made.outputs, *made.saves, *(f"{n}_shape" for n in made.names)}
-        if unknown := [name for name in made.wanted if name not in known]:
+        if unknown := [name for name in [*made.wanted, *made.rounds] if name not in known]:
             raise TypeError(f"op {made.backward.name}: {made.name} has nothing called {', '.join(unknown)} to save")
         if len(made.backward.outputs) != len(made.differentiable):
             raise TypeError(

@@ -15,6 +15,8 @@ Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds f
 Constants: TypeAlias = Annotated[np.ndarray, "constant"]  # floats of which the op gives no gradient
 Doubles: TypeAlias = Annotated[np.ndarray, "float64"]  # whatever the dtype of the others: saved for a backward op
 Targets: TypeAlias = Annotated[np.ndarray, "float or integer"]  # ids, or floats of which the op gives no gradient
+BFloats: TypeAlias = Annotated[np.ndarray, "uint16 (bits of bfloat16)"]
+Compact: TypeAlias = Annotated[np.ndarray, "int8 or uint16 (bits of bfloat16)"]
 
 KINDS = {
     "float": ("f",),
@@ -26,6 +28,10 @@ KINDS = {
     "float or integer": ("f", "i", "u"),
 }
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+COMPACT = {
+    "uint16 (bits of bfloat16)": (np.dtype(np.uint16),),
+    "int8 or uint16 (bits of bfloat16)": (np.dtype(np.int8), np.dtype(np.uint16)),
+}
 
 
 class Interval(NamedTuple):
@@ -78,7 +84,10 @@ class Array(NamedTuple):
 
     def takes(self, dtype: np.dtype) -> bool:
         """Whether arrays of a dtype may come here."""
-        return dtype.kind in KINDS[self.kind] and (dtype.kind != "f" or dtype in FLOATS)
+        kinds = KINDS.get(self.kind)
+        if kinds is None:
+            return dtype in COMPACT[self.kind]
+        return dtype.kind in kinds and (dtype.kind != "f" or dtype in FLOATS)
 
 
 def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None, low: int = 0) -> None:

@@ -12,6 +12,7 @@ from .models import GPT, PRESETS, GPTConfig
 from .module import Module, Parameter
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .profile import profile
+from .quantize import QuantizedParameter, quantize
 from .recompute import recompute
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
@@ -40,6 +41,7 @@ __all__ = [
     "Module",
     "Muon",
     "Parameter",
+    "QuantizedParameter",
     "RMSNorm",
     "Rotary",
     "SwiGLU",
@@ -58,6 +60,7 @@ __all__ = [
     "models",
     "no_grad",
     "profile",
+    "quantize",
     "random",
     "recompute",
     "rotary_tables",

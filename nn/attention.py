@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..kernels import device
+from ..kernels import device, registry
 from . import functional as F
 from .layers import Dropout, Linear, RMSNorm
 from .module import Module
@@ -13,28 +13,31 @@ __all__ = ["CausalSelfAttention", "KVCache"]
 
 
 class KVCache:
-    """Keys and values of one layer, for up to `capacity` positions."""
+    """Keys and values of one layer, for up to `capacity` positions; dtype uint16 keeps them in bfloat16."""
 
     def __init__(self, batch: int, capacity: int, heads: int, size: int, dtype: np.dtype):
-        self.keys = device.empty((batch, capacity, heads, size), dtype)
-        self.values = device.empty((batch, capacity, heads, size), dtype)
+        # Position by position, so that all that is there lies together.
+        self.keys = device.empty((capacity, batch, heads, size), dtype)
+        self.values = device.empty((capacity, batch, heads, size), dtype)
         self.length = 0
 
     def append(self, keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Add (B, T, H, D) keys and values; returns all so far, (B, S, H, D), as views.
+        """Add (B, T, H, D) keys and values; returns all so far, (B, S, H, D), as views of what is kept.
 
         Raises:
             ValueError: no room is left for them.
         """
         start, end = self.length, self.length + keys.shape[1]
-        if end > self.keys.shape[1]:
+        if end > len(self.keys):
             raise ValueError(
-                f"KVCache: no room for {keys.shape[1]} more positions: {start} of {self.keys.shape[1]} are taken"
+                f"KVCache: no room for {keys.shape[1]} more positions: {start} of {len(self.keys)} are taken"
             )
-        self.keys[:, start:end] = keys
-        self.values[:, start:end] = values
+        if self.keys.dtype.kind != "f":
+            keys, values = registry["to_bf16"](keys), registry["to_bf16"](values)
+        self.keys[start:end] = keys.swapaxes(0, 1)
+        self.values[start:end] = values.swapaxes(0, 1)
         self.length = end
-        return self.keys[:, :end], self.values[:, :end]
+        return self.keys[:end].swapaxes(0, 1), self.values[:end].swapaxes(0, 1)
 
 
 class CausalSelfAttention(Module):
@@ -101,8 +104,9 @@ class CausalSelfAttention(Module):
         return self.dropout(self.proj(out.reshape(batch, time, -1)))
 
     def cache(self, batch: int, capacity: int) -> KVCache:
-        """An empty cache for this layer."""
-        return KVCache(batch, capacity, self.kv_heads, self.head_size, self.qkv.weight.dtype)
+        """An empty cache for this layer; in bfloat16 where its weights are quantized."""
+        dtype = self.qkv.weight.dtype
+        return KVCache(batch, capacity, self.kv_heads, self.head_size, dtype if dtype.kind == "f" else np.dtype("u2"))
 
     def describe(self) -> str:
         return f"{self.heads} heads" + (f", {self.kv_heads} of keys" if self.kv_heads < self.heads else "")

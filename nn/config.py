@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ..kernels.device import PRECISIONS
 from .schedule import SCHEDULES
 
 __all__ = ["OPTIMIZERS", "TrainConfig"]
@@ -50,6 +51,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "eps": _number(0, above=True),
     "weight_decay": _number(0),
     "clip": _number(0),
+    "precision": (f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
     "recompute": ("true or false", lambda value: type(value) is bool),
     "eval_every": _whole(0),
     "eval_batches": _whole(1),
@@ -75,6 +77,7 @@ class TrainConfig:
         betas: of AdamW, as `eps`, and of Lion; the first is the momentum of Muon and SGD.
         weight_decay: for matrices only.
         clip: the gradient's norm is cut to this; 0 leaves it.
+        precision: of products, as in `octavo.precision`; "medium" also keeps in bf16 what they need in the backward pass.
         recompute: keep what enters each block, and compute the rest again in the backward pass: memory for time.
         eval_every: steps between estimates of the losses, each from `eval_batches` batches of a split; 0: none.
         sample_every: steps between samples of text; 0: none.
@@ -98,6 +101,7 @@ class TrainConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip: float = 1.0
+    precision: str = "highest"
     recompute: bool = False
     eval_every: int = 250
     eval_batches: int = 20

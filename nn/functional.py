@@ -1,17 +1,27 @@
 """The ops of `kernels` as functions on tensors: `functional.layer_norm(x, weight, bias)`.
 
 Offered are those that have a gradient or return integers or booleans. The functions are made of the registry when
-they are first asked for. `dropout` differs, in that it draws its own random numbers; `einsum`, `gather`, `scatter` and
-`scatter_add` in the order of their arguments, which is PyTorch's; `matmul` takes vectors, and `scatter` numbers, too.
+they are first asked for. `dropout` differs, in that it draws its own random numbers; `linear`, `embedding`,
+`attention` and `linear_cross_entropy` also take weights, keys and values that are quantized; `einsum`, `gather`,
+`scatter` and `scatter_add` in the order of their arguments, which is PyTorch's; `matmul` takes vectors, and `scatter`
+numbers, too.
 """
 
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any
 
+import numpy as np
+
 from ..kernels import Op, registry
 from . import random
 from .tensor import Tensor, apply
+
+
+def attention(q: Tensor, k: Any, v: Any, causal: bool = True, scale: float | None = None) -> Tensor:
+    """`kernels.attention`; `kernels.attention_bf16` where keys and values are in bfloat16."""
+    name = "attention" if k.dtype.kind == "f" else "attention_bf16"
+    return apply(registry[name], q, k, v, causal, scale)
 
 
 def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
@@ -29,9 +39,30 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     return apply(registry["einsum"], operands, equation)
 
 
+def embedding(ids: Any, weight: Any) -> Tensor:
+    """`kernels.embedding`; `kernels.embedding_quantized` where the weight is a `QuantizedParameter`."""
+    if weight.dtype.kind == "f":
+        return apply(registry["embedding"], ids, weight)
+    return apply(registry["embedding_quantized"], ids, weight, weight.scale)
+
+
 def gather(x: Tensor, dim: int, index: Any) -> Tensor:
     """`kernels.gather`: at each place of `index` the element there, but for axis `dim`, on which the id tells where."""
     return apply(registry["gather"], x, index, dim)
+
+
+def linear(x: Tensor, weight: Any, bias: Any = None, activation: str = "none") -> Tensor:
+    """`kernels.linear`; `kernels.linear_quantized` where the weight is a `QuantizedParameter`."""
+    if weight.dtype.kind == "f":
+        return apply(registry["linear"], x, weight, bias, activation)
+    return apply(registry["linear_quantized"], x, weight, weight.scale, bias, activation)
+
+
+def linear_cross_entropy(x: Tensor, weight: Any, *args: Any, **options: Any) -> Any:
+    """`kernels.linear_cross_entropy`; the weight of a `QuantizedParameter` is widened first, whole."""
+    if weight.dtype.kind != "f":
+        weight = embedding(np.arange(len(weight)), weight)
+    return apply(registry["linear_cross_entropy"], x, weight, *args, **options)
 
 
 def matmul(a: Any, b: Any) -> Tensor:

@@ -33,7 +33,7 @@ class Linear(Module):
     def describe(self) -> str:
         outputs, inputs = self.weight.shape
         activation = "" if self.activation == "none" else f", {self.activation}"
-        return f"{inputs}, {outputs}{', bias=False' if self.bias is None else ''}{activation}"
+        return f"{inputs}, {outputs}{', bias=False' if self.bias is None else ''}{activation}{_form(self.weight)}"
 
 
 class Embedding(Module):
@@ -46,7 +46,7 @@ class Embedding(Module):
         return F.embedding(ids, self.weight)
 
     def describe(self) -> str:
-        return ", ".join(map(str, self.weight.shape))
+        return ", ".join(map(str, self.weight.shape)) + _form(self.weight)
 
 
 class LayerNorm(Module):
@@ -175,6 +175,11 @@ class SwiGLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.dropout(self.proj(F.swiglu(self.gate(x), self.up(x))))
+
+
+def _form(weight: Parameter) -> str:
+    """How a quantized weight is stored."""
+    return {"int8": ", int8", "uint16": ", bf16"}.get(weight.dtype.name, "")
 
 
 def _ones(width: int) -> Parameter:

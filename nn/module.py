@@ -98,6 +98,7 @@ class Module:
         """Change the dtype of all parameters to float32 or float64; their gradients are forgotten."""
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"to: expected float32 or float64, got {np.dtype(dtype)}")
+        self._require_floats("to")
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype, copy=False)
             parameter.zero_grad()
@@ -105,7 +106,12 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The parameters' own arrays (not copies) by name."""
+        """The parameters' own arrays (not copies) by name.
+
+        Raises:
+            ValueError: the model is quantized.
+        """
+        self._require_floats("state_dict")
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, np.ndarray], strict: bool = True) -> None:
@@ -117,8 +123,9 @@ class Module:
 
         Raises:
             ValueError: names are missing or unknown, or an array has another shape or is not of floats; all of them
-                are listed.
+                are listed. Or the model is quantized.
         """
+        self._require_floats("load_state_dict")
         parameters = dict(self.named_parameters())
         faults = []
         if strict:
@@ -134,6 +141,11 @@ class Module:
         for name, parameter in parameters.items():
             if name in state:
                 parameter.copy_(state[name])
+
+    def _require_floats(self, what: str) -> None:
+        for name, parameter in self.named_parameters():
+            if parameter.dtype.kind != "f":
+                raise ValueError(f"{what}: {name} is quantized; use the model as it was before, and quantize it after")
 
     def describe(self) -> str:
         """What `repr` shows in the parentheses."""

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..kernels import Op, registry
+from ..kernels.device import precision
 
 __all__ = ["Hook", "Leaf", "Node", "current_call", "inside", "is_recording", "no_grad", "run_hooks", "sweep"]
 
@@ -100,7 +101,7 @@ class Node:
         self.hooks: defaultdict[int, list[Any]] = defaultdict(list)
         self.op = op
         self.edges = edges
-        self.saved: tuple[Any, ...] | None = saved
+        self.saved: tuple[Any, ...] | None = _rounded(op, saved)
         self.outputs: list[Any] = [
             [_like(v) for v in value] if type(value) is list else _like(value) for value in values
         ]
@@ -142,7 +143,7 @@ class Node:
             else _gradient(output, received, slots)
             for output in self.outputs
         ]
-        dins = self.op.backward(*douts, *self.saved)
+        dins = self.op.backward(*douts, *map(_restored, self.saved))
         gradients = list(_flat(dins if isinstance(dins, tuple) else (dins,)))
         edges = list(_flat(self.edges))
         if not retain:  # or the gradient may be one of the saved arrays
@@ -199,6 +200,29 @@ def run_hooks(hooks: list[Any], gradient: Any) -> Any:
         replaced = hook(gradient)
         gradient = gradient if replaced is None else replaced
     return gradient
+
+
+class _Rounded:
+    """A saved array of float32, as bf16."""
+
+    __slots__ = ("bits",)
+
+    def __init__(self, x: np.ndarray):
+        self.bits = registry["to_bf16"](x)
+
+
+def _rounded(op: Op, saved: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is saved, in half the memory where that costs no more precision than products do."""
+    if not saved or not op.rounds or precision() != "medium":
+        return saved
+    return tuple(
+        _Rounded(x) if name in op.rounds and x is not None and x.dtype == np.float32 else x
+        for name, x in zip(op.wanted, saved, strict=True)
+    )
+
+
+def _restored(x: Any) -> Any:
+    return registry["from_bf16"](x.bits) if type(x) is _Rounded else x
 
 
 def _like(value: Any) -> tuple[tuple[int, ...], np.dtype]:

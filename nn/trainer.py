@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels.device import precision
 from . import checkpoint, random
 from .callback import Callback, Estimate, Step
 from .config import TrainConfig
@@ -128,6 +129,8 @@ class Trainer:
             KeyboardInterrupt: Ctrl-C; if there is a checkpoint path, the state was saved.
         """
         self.model.train()
+        before = precision()
+        precision(self.config.precision)
         try:
             self._tell("on_start")
             while self.progress < 1.0:
@@ -153,6 +156,7 @@ class Trainer:
                 self.save()
             raise
         finally:
+            precision(before)
             self._tell("on_end")
 
     def save(self) -> None:

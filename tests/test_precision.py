@@ -38,6 +38,7 @@ def test_a_word_is_checked():
 @pytest.mark.parametrize("name, high, medium", [("", "highest", "highest"), ("bf16", "highest", "medium")])
 def test_a_processor_without_the_unit_uses_the_next_better_one(units, caplog, name, high, medium):
     units(name)
+    caplog.set_level("INFO", "octavo.kernels")
     assert octavo.precision("high") == high and octavo.precision("medium") == medium == octavo.precision()
     assert "precision 'high': this processor has no unit" in caplog.text
     units("amx")

@@ -19,6 +19,7 @@ from numba import get_thread_id, prange
 
 from ..device import contiguous, empty, precision, threads, zeros
 from ..ops.attention import factor
+from . import few_queries
 from .kernel import kernel, primitive, subroutine
 from .maths import exp
 from .reduce import sum as sum_over
@@ -37,6 +38,8 @@ def attention(q, k, v, causal=True, scale=None, save=False):
     lse = empty((batch, heads, queries) if save else (0, 0, 0), q.dtype)
     if not keys:
         out[...] = np.nan
+    elif queries <= few_queries.FEW:
+        few_queries.attend(out, lse, q, k, v, factor(q, scale), causal)
     elif out.size:
         own = _tile(q)
         height, across, deep = own.left.across, own.right.across, own.depth

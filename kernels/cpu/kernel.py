@@ -52,7 +52,7 @@ FASTMATH = {
     "reassoc",
 }  # not nnan, ninf: masks and overflow need -inf and NaN
 _TYPES = {"i8": types.int64, "i4": types.int32, "u8": types.uint64, "u4": types.uint32, "u1": types.uint8}
-_TYPES |= {"f8": types.float64, "f4": types.float32, "b1": types.boolean}
+_TYPES |= {"i1": types.int8, "u2": types.uint16, "f8": types.float64, "f4": types.float32, "b1": types.boolean}
 _ELEMENTS: dict[Any, Any] = {np.dtype(t): numba.from_dtype(np.dtype(t)) for t in ("f4", "f8", "u1", "u2", "u4", "u8")}
 _forked = False
 _one_at_a_time: bool | None = None

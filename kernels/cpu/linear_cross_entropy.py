@@ -1,13 +1,15 @@
 """The last layer with its loss: chunks of rows go through the product, the row kernel of `cross_entropy` (which turns
-logits into their gradient in place) and two more products, so that only one chunk of logits exists."""
+logits into their gradient in place) and two more products, so that only one chunk of logits exists. The products walk
+through the vocabulary in blocks, so that the weight is never packed whole."""
 
 from ..device import contiguous, empty
 from ..signature import ONE
 from .cross_entropy import Options, checked_targets, cross_entropy_rows, reduced
 from .elementwise import mul
-from .matmul import product
+from .matmul import pack_left, pack_right, product
 
-CHUNK = 1 << 22  # logits in a chunk: 16 MB of float32
+CHUNK = 1 << 25  # logits in a chunk: 134 MB of float32; the more rows, the less often the weight is packed
+BLOCK = 1 << 12  # classes
 
 
 def linear_cross_entropy(
@@ -71,8 +73,10 @@ def _sweep(losses, gradients, x, weight, targets, options, scale, dlosses=None):
         gradients[1][...] = 0
     for start in range(0, rows, step):
         part = slice(start, start + step)
-        chunk, own = x[part], logits[: min(step, rows - start)]
-        product(own[None], chunk[None], weight.T[None])
+        chunk, own = x[part][None], logits[: min(step, rows - start)]
+        packed = pack_left(chunk)
+        for block in _blocks(vocabulary):
+            product(own[None], packed, weight[block].T[None], first=block.start)
         dlogits = empty((0, 0), x.dtype) if gradients is None else own
         cross_entropy_rows(losses[part], dlogits, own, targets[part], options, scale)
         if gradients is None:
@@ -80,5 +84,11 @@ def _sweep(losses, gradients, x, weight, targets, options, scale, dlosses=None):
         dx, dweight = gradients
         if dlosses is not None:
             mul(own, dlosses[part][:, None], out=own)
-        product(dx[part][None], own[None], weight[None])
-        product(dweight[None], own.T[None], chunk[None], accumulate=start > 0)
+        packed = pack_right(chunk)
+        for block in _blocks(vocabulary):
+            product(dx[part][None], own[None, :, block], weight[None, block], accumulate=block.start > 0)
+            product(dweight[None, block], own.T[None, block], packed, accumulate=start > 0)
+
+
+def _blocks(vocabulary):
+    return [slice(first, min(first + BLOCK, vocabulary)) for first in range(0, vocabulary, BLOCK)]

@@ -29,6 +29,17 @@ def by_format(stub: Callable[[Any], Any], single: Any, double: Any) -> None:
         return lambda x: double(x)
 
 
+def widen(x):
+    """A number as it is stored, int8 or the bits of a bfloat16 (uint16), as a float; a float as it is."""
+
+
+@overload(widen, jit_options=_JIT)
+def _widen(x):
+    if x == types.uint16:
+        return lambda x: from_bits(np.int32(np.uint32(x) << np.uint32(16)))
+    return (lambda x: np.float32(x)) if x == types.int8 else (lambda x: x)
+
+
 def _taylor_expm1(dtype, degree):
     """Coefficients of (exp(r) - 1 - r) / r**2, highest power first: its Taylor series ends below half an ulp."""
     return tuple(dtype(1 / math.factorial(k)) for k in range(degree, 1, -1))

@@ -104,11 +104,11 @@ def _result(x):
     return np.dtype(np.float32) if x.dtype.kind == "u" else x.dtype
 
 
-def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False):
+def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False, first=0):
     """out (S, M, N) = f(a (S, M, K) @ b (S, K, N) + bias (N)), or added to it.
 
-    a and b are `Packed`, or arrays of any strides, of floats or of the bits of bf16. `pre` (S, M, N), if given,
-    receives what f is applied to.
+    b may have fewer columns: they are those of out from number `first`. a and b are `Packed`, or arrays of any strides.
+    `pre` (S, M, N), if given, receives what f is applied to.
     """
     if not isinstance(a, Packed) and not a.shape[2]:
         a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
@@ -123,6 +123,8 @@ def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False)
         b.panels,
         none if bias is None else contiguous(bias),
         own.depth(a.depth),
+        first,
+        b.rows,
         3 if own.unit.pairs and precision() == "high" else 1,
         _ACTIVATIONS[activation],
         accumulate,
@@ -212,7 +214,7 @@ def _product_kernel(unit):
     @subroutine
     def block(out, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate):
         """One task: TASK by TASK tiles from panel (i0, j0) of matrix s."""
-        rows, columns, full_depth = shape
+        rows, columns, full_depth, first_column, row_size = shape
         high, wide = -(-rows // height), -(-columns // across)
         s, i0, j0 = where
         finishes = bias.size > 0 or activation != NONE
@@ -227,17 +229,17 @@ def _product_kernel(unit):
                     for j in range(j0, min(wide, j0 + TASK)):
                         a_start = a_part + ((s * high + i) * full_depth + k0) * height
                         b_start = b_part + ((s * wide + j) * full_depth + k0) * across
-                        start = (s * rows + i * height) * columns + j * across
+                        start = (s * rows + i * height) * row_size + first_column + j * across
                         tall, broad = min(height, rows - i * height), min(across, columns - j * across)
                         whole = tall == height and broad == across
                         if whole:
-                            multiply(a_panels, a_start, b_panels, b_start, out, start, depth, columns, add)
+                            multiply(a_panels, a_start, b_panels, b_start, out, start, depth, row_size, add)
                         else:
                             multiply(a_panels, a_start, b_panels, b_start, scratch, 0, depth, across, 0)
                         last = term == terms - 1 and k0 + depth == full_depth
                         own_bias = bias[j * across : j * across + broad]
                         for r in range(0 if whole and not (last and finishes) else tall):
-                            first = start + r * columns
+                            first = start + r * row_size
                             row = out[first : first + broad]
                             if not whole:
                                 _put_row(row, scratch[r * across : r * across + broad], add)
@@ -247,16 +249,16 @@ def _product_kernel(unit):
 
     code = unit.code
 
-    @kernel(f"T[3] T[1] <- {code}[1] {code}[1] T[1] i8 i8 i8 i8", name=f"product_{unit.name}")
-    def product(out, pre, a_panels, b_panels, bias, depth, terms, activation, accumulate):
-        stack, rows, columns = out.shape
+    @kernel(f"T[3] T[1] <- {code}[1] {code}[1] T[1] i8 i8 i8 i8 i8 i8", name=f"product_{unit.name}")
+    def product(out, pre, a_panels, b_panels, bias, depth, first, columns, terms, activation, accumulate):
+        stack, rows, row_size = out.shape
         flat = out.reshape(-1)
         tasks_high, tasks_wide = -(-rows // (height * TASK)), -(-columns // (across * TASK))
         for task in prange(stack * tasks_high * tasks_wide):
             s, rest = task // (tasks_high * tasks_wide), task % (tasks_high * tasks_wide)
             where = s, rest // tasks_wide * TASK, rest % tasks_wide * TASK
             scratch = np.empty(height * across, out.dtype)
-            shape = rows, columns, depth
+            shape = rows, columns, depth, first, row_size
             block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate)
 
     return product

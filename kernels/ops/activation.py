@@ -114,7 +114,7 @@ def softplus_backward(dout: Floats, x: Floats, beta: float, threshold: float) ->
     return np.where(beta * x > threshold, dout, dout * sigmoid.reference(beta * x))
 
 
-@op("S... -> S...", backward="silu_backward")
+@op("S... -> S...", backward="silu_backward", rounds="x")
 def silu(x: Floats) -> Floats:
     """The sigmoid linear unit x s with s = 1 / (1 + exp(−x)), also called swish.
 
@@ -138,7 +138,7 @@ def silu_backward(dout: Floats, x: Floats) -> Floats:
     return dout * _silu_slope(x)
 
 
-@op("S..., S... -> S...", backward="swiglu_backward")
+@op("S..., S... -> S...", backward="swiglu_backward", rounds="gate up")
 def swiglu(gate: Floats, up: Floats) -> Floats:
     """The gated linear unit of LLaMA: silu(gate) · up.
 
@@ -162,7 +162,7 @@ def swiglu_backward(dout: Floats, gate: Floats, up: Floats) -> tuple[Floats, Flo
     return dout * up * _silu_slope(gate), dout * silu.reference(gate)
 
 
-@op("S... -> S...", backward="gelu_backward")
+@op("S... -> S...", backward="gelu_backward", rounds="x")
 def gelu(x: Floats, approximate: Approximate = "none") -> Floats:
     """The Gaussian error linear unit x Φ(x), Φ the distribution function of the normal distribution.
 
@@ -188,7 +188,7 @@ def gelu_backward(dout: Floats, x: Floats, approximate: Approximate) -> Floats:
     return dout * _gelu_slope(x, approximate)
 
 
-@op("S... C, C -> S... C", backward="bias_gelu_backward")
+@op("S... C, C -> S... C", backward="bias_gelu_backward", rounds="x")
 def bias_gelu(x: Floats, bias: Floats, approximate: Approximate = "none") -> Floats:
     """gelu(x + bias), in one pass each way.
 

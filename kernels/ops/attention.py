@@ -11,18 +11,17 @@ from ..signature import Floats, Interval
 Scale = Annotated[float, Interval(0, open="low")]
 
 
-def _check(q, k, v, causal, scale):
+def check(q, k, v, causal, scale, name="attention"):
     heads, groups = q.shape[2], k.shape[2]
     if heads % groups if groups else heads:
-        raise ValueError(f"attention: k: expected G heads that divide q's H={heads}, got G={groups}")
+        raise ValueError(f"{name}: k: expected G heads that divide q's H={heads}, got G={groups}")
     if causal and q.shape[1] > k.shape[1]:
         raise ValueError(
-            f"attention: q: expected T <= S where attention is causal, got T={q.shape[1]} queries for "
-            f"S={k.shape[1]} keys"
+            f"{name}: q: expected T <= S where attention is causal, got T={q.shape[1]} queries for S={k.shape[1]} keys"
         )
 
 
-@op("B T H D, B S G D, B S G D -> B T H D", backward="attention_backward", saves="lse", check=_check)
+@op("B T H D, B S G D, B S G D -> B T H D", backward="attention_backward", saves="lse", rounds="q k v out", check=check)
 def attention(
     q: Floats, k: Floats, v: Floats, causal: bool = True, scale: Scale | None = None, save: bool = False
 ) -> tuple[Floats, Floats]:

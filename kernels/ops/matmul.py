@@ -19,7 +19,7 @@ _ACTIVATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
-@op("... M K, ... K N -> ... M N", backward="matmul_backward")
+@op("... M K, ... K N -> ... M N", backward="matmul_backward", rounds="a b")
 def matmul(a: Floats, b: Floats) -> Floats:
     """The product of two matrices, or of stacks of them that broadcast.
 
@@ -49,7 +49,7 @@ def matmul_backward(dout: Floats, a: Floats, b: Floats) -> tuple[Floats, Floats]
     return _sum_to(da, a.shape), _sum_to(db, b.shape)
 
 
-@op("S... I, O I, O -> S... O", backward="linear_backward", saves="pre")
+@op("S... I, O I, O -> S... O", backward="linear_backward", saves="pre", rounds="x pre")
 def linear(
     x: Floats, weight: Floats, bias: Floats | None = None, activation: Activation = "none", save: bool = False
 ) -> tuple[Floats, Floats | None]:

@@ -43,6 +43,8 @@ class Case:
     bad: what must be refused.
     bench: shapes to time, as samples (float64 here, timed in float32).
     torch: the same in PyTorch, called with the module and the sample's arguments as tensors.
+    operations: multiplications and additions of a call and of its backward call, where they are what limits it, from
+        the sample's arguments.
     ulps: error allowed against the float64 reference, in units of the dtype's epsilon times the largest value; a
         reason stands beside each that is not the default.
     """
@@ -51,6 +53,7 @@ class Case:
     bad: list[Bad] = field(default_factory=list)
     bench: Callable[[], Iterable[Sample]] = list
     torch: Callable[..., Any] | None = None
+    operations: Callable[..., tuple[int, int]] | None = None
     ulps: float = 16
 
 

@@ -1,3 +1,5 @@
+from math import prod
+
 import numpy as np
 
 from .case import EDGES, Bad, Case, Sample, normal
@@ -31,6 +33,12 @@ def _samples():
     yield Sample([normal(63, 1000), normal(1000, 63)], "ij,jk->ik")
 
 
+def _operations(operands, equation):
+    terms = equation.partition("->")[0].split(",")
+    sizes = {c: n for x, term in zip(operands, terms, strict=True) for c, n in zip(term, x.shape, strict=True)}
+    return 2 * prod(sizes.values()), 4 * prod(sizes.values())
+
+
 CASES = {
     "einsum": Case(
         samples=_samples,
@@ -51,6 +59,7 @@ CASES = {
             Sample([normal(4, 256, 12, 64), normal(4, 256, 12, 64)], "bthd,bshd->bhts"),
         ],
         torch=lambda torch, operands, equation: torch.einsum(equation, *operands),
+        operations=_operations,
         ulps=30,  # as matmul
     ),
 }

@@ -49,6 +49,7 @@ CASES = {
         ],
         bench=lambda: [Sample(normal(1024, 768), normal(768, 3072)), Sample(normal(48, 64, 32), normal(48, 32, 64))],
         torch=lambda torch, a, b: a @ b,
+        operations=lambda a, b: (2 * a.size * b.shape[-1], 4 * a.size * b.shape[-1]),
         ulps=30,
     ),
     "linear": Case(
@@ -71,6 +72,7 @@ CASES = {
             Sample(normal(1, 768), normal(50257, 768)),
         ],
         torch=_torch_layer,
+        operations=lambda x, weight, *_: (2 * x.size * len(weight), 4 * x.size * len(weight)),
         ulps=30,
     ),
 }

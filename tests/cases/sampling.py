@@ -85,7 +85,7 @@ CASES = {
         ],
         bench=lambda: [
             Sample(normal(8, 50304, scale=3), 0.8, 200, 1.0, 0.0, **RANDOM),
-            Sample(normal(1, 50304, scale=3), 0.8, 200, 0.95, **RANDOM),
+            Sample(normal(1, 50304, scale=3), 0.8, 200, 0.95, 0.0, **RANDOM),
         ],
         torch=_torch,
     ),

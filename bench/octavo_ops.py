@@ -1,0 +1,38 @@
+"""Products, attention and the last layer's loss in Octavo, forward and backward, on float32 arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from octavo import kernels
+
+Call = Callable[[], Any]
+_random = np.random.default_rng(0)
+
+
+def product(rows: int, inputs: int, outputs: int) -> list[Call]:
+    """A linear layer, and the gradients of its input and of its weight."""
+    x, weight, dz = _normal(rows, inputs), _normal(outputs, inputs), _normal(rows, outputs)
+    return [
+        lambda: kernels.linear(x, weight),
+        lambda: kernels.matmul(dz, weight),
+        lambda: kernels.matmul(dz.T, x),
+    ]
+
+
+def attention(batch: int, time: int, heads: int, size: int) -> list[Call]:
+    """Causal attention and its gradients."""
+    q, k, v, dout = (_normal(batch, time, heads, size) for _ in range(4))
+    return [lambda: kernels.attention.backward(dout, *kernels.attention.forward(q, k, v)[1])]
+
+
+def loss(rows: int, width: int, vocabulary: int) -> Call:
+    """The mean cross-entropy of a linear layer, and its gradients."""
+    x, weight = _normal(rows, width), _normal(vocabulary, width)
+    targets, op = np.arange(rows) % vocabulary, kernels.linear_cross_entropy
+    return lambda: op.backward(kernels.ONE, *op.forward(x, weight, targets)[1])
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return _random.standard_normal(shape, np.float32)

@@ -1,0 +1,54 @@
+"""Weights in fewer bits, so that generation, which reads them all for each token, has less to read."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ..kernels import device, registry
+from .layers import Embedding, Linear
+from .models import GPT
+from .module import Parameter
+from .tensor import Tensor
+
+__all__ = ["QuantizedParameter", "quantize"]
+
+Form: TypeAlias = Literal["int8", "bf16"]
+
+
+class QuantizedParameter(Parameter):
+    """A weight (O, I) for inference: int8 with a float32 scale (O,) for each row, or bfloat16 as uint16, scale None."""
+
+    __slots__ = ("scale",)
+
+    def __init__(self, weight: np.ndarray, form: Form):
+        found = registry["quantize_int8"](weight) if form == "int8" else (registry["to_bf16"](weight), None)
+        Tensor.__init__(self, found[0])
+        self.scale = found[1]
+
+
+def quantize(model: GPT, form: Form) -> GPT:
+    """Round the weights of a model's linear layers and token embedding, in place: it can then generate, but not train.
+
+    Norms, biases and positions stay as they are, sums are float32, and `KVCache` holds bfloat16. The former weights
+    are freed, unless something else refers to them, and cannot be had back.
+
+    Args:
+        form: "int8", whole numbers with a scale for each row: an error of at most max|row| / 254; "bf16": a relative
+            error of at most 2⁻⁹.
+
+    Returns:
+        The model itself.
+
+    Raises:
+        ValueError: another form, a weight for int8 that has NaN or infinity, or a model that is quantized already.
+    """
+    if form not in ("int8", "bf16"):
+        raise ValueError(f"quantize: form: expected 'int8' or 'bf16', got {form!r}")
+    layers = [m for m in model.modules() if isinstance(m, (Linear, Embedding)) and m is not model.wpe]
+    if any(isinstance(layer.weight, QuantizedParameter) for layer in layers):
+        raise ValueError("quantize: the model is quantized already; start from its float32 weights")
+    made = {id(layer.weight): QuantizedParameter(layer.weight.data, form) for layer in layers}
+    for layer in layers:
+        layer.weight = made[id(layer.weight)]
+    device.release()
+    return model
