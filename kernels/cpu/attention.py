@@ -266,7 +266,8 @@ def _kernels(unit):
         p_panel = _part(panels, starts, 3)
         scores, sums, room = _part(floats, at, 0), _part(floats, at, 1), _part(floats, at, 2)
         state = _part(floats, at, 3)[: 3 * across].reshape(3, across)
-        rows, sum_rows = scores[: block * across].reshape(block, across), sums.reshape(-1, across)
+        tall = -(-width // height) * height
+        rows, sum_rows = scores[: block * across].reshape(block, across), sums[: tall * across].reshape(tall, across)
         fill_right(q_panel, 0, q, q0, deep(width), scale)
         state[0] = -np.inf
         state[1] = 0
