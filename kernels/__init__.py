@@ -104,7 +104,7 @@ from .ops.norm import (
     rms_norm,
     rms_norm_backward,
 )
-from .ops.optimizer import adamw_, grad_norm, lion_, scale_, sgd_
+from .ops.optimizer import adamw_, add_, grad_norm, lion_, scale_, sgd_
 from .ops.piecewise import (
     abs,
     abs_backward,

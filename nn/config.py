@@ -77,7 +77,7 @@ class TrainConfig:
         betas: of AdamW, as `eps`, and of Lion; the first is the momentum of Muon and SGD.
         weight_decay: for matrices only.
         clip: the gradient's norm is cut to this; 0 leaves it.
-        precision: of products, as in `octavo.precision`; "medium" also keeps in bf16 what they need in the backward pass.
+        precision: of products, as in `octavo.precision`; "medium" also halves what is kept for them in between.
         recompute: keep what enters each block, and compute the rest again in the backward pass: memory for time.
         eval_every: steps between estimates of the losses, each from `eval_batches` batches of a split; 0: none.
         sample_every: steps between samples of text; 0: none.

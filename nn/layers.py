@@ -57,8 +57,11 @@ class LayerNorm(Module):
         self.bias = _zeros(width) if bias else None
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight, self.bias, self.eps)
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """With a residual the norm of their sum, and the sum."""
+        if residual is None:
+            return F.layer_norm(x, self.weight, self.bias, self.eps)
+        return F.add_layer_norm(x, residual, self.weight, self.bias, self.eps)
 
     def describe(self) -> str:
         return f"{self.weight.size}{', bias=False' if self.bias is None else ''}"
@@ -71,8 +74,11 @@ class RMSNorm(Module):
         self.weight = _ones(width)
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight, self.eps)
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """With a residual the norm of their sum, and the sum."""
+        if residual is None:
+            return F.rms_norm(x, self.weight, self.eps)
+        return F.add_rms_norm(x, residual, self.weight, self.eps)
 
     def describe(self) -> str:
         return f"{self.weight.size}"

@@ -34,7 +34,7 @@ def quantize(model: GPT, form: Form) -> GPT:
 
     Args:
         form: "int8", whole numbers with a scale for each row: an error of at most max|row| / 254; "bf16": a relative
-            error of at most 2⁻⁹.
+            error of at most 2⁻⁸.
 
     Returns:
         The model itself.

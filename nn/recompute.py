@@ -47,7 +47,7 @@ class _Recomputed(Node):
             if isinstance(x, Tensor):
                 self.guard(f"args[{i}]", x._version)
 
-    def differentiate(self, received: dict[int, Any], retain: bool) -> Iterator[tuple[Any, Any, bool]]:
+    def differentiate(self, received: dict[int, Any], retain: bool) -> Iterator[tuple[Any, Any, list[Any] | None]]:
         self.check_guards()
         leaves = [_leaf(x) for x in self.args]
         after = random.state()
@@ -62,7 +62,7 @@ class _Recomputed(Node):
         sweep(out._node, out._slot, received[0], retain_graph=False)
         for x, leaf in zip(self.args, leaves, strict=True):
             if isinstance(x, Tensor) and x.requires_grad and leaf.grad is not None:
-                yield x if x._node is None else (x._node, x._slot), leaf.grad, False
+                yield x if x._node is None else (x._node, x._slot), leaf.grad, []
 
 
 def _leaf(x: Any) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from ..kernels import Op, registry
 from ..kernels.device import precision
 
-__all__ = ["Hook", "Leaf", "Node", "current_call", "inside", "is_recording", "no_grad", "run_hooks", "sweep"]
+__all__ = ["Hook", "Leaf", "Node", "current_call", "inside", "is_recording", "no_grad", "run_hooks", "sweep", "total"]
 
 
 class _Mode(threading.local):
@@ -128,8 +128,8 @@ class Node:
                     f"(version {version[0]}, saved at {then}); call backward first, or change a copy"
                 )
 
-    def differentiate(self, received: dict[int, Any], retain: bool) -> Iterator[tuple[Any, Any, bool]]:
-        """Yield (edge, gradient, whether nothing else refers to its memory) from what outputs have received."""
+    def differentiate(self, received: dict[int, Any], retain: bool) -> Iterator[tuple[Any, Any, list[Any] | None]]:
+        """Yield (edge, gradient, arrays that may share its memory; None if any may) from what outputs have received."""
         if self.saved is None:
             raise RuntimeError(
                 f"backward of {self.op.name}: what it saved was freed by an earlier backward pass; "
@@ -150,8 +150,7 @@ class Node:
             self.saved, self.edges = None, []
         for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
             if edge is not None:
-                others = [*_flat(douts), *gradients[:i], *gradients[i + 1 :]]
-                yield edge, gradient, not retain and type(edge) is not tuple and _is_apart(gradient, others)
+                yield edge, gradient, None if retain else [*_flat(douts), *gradients[:i], *gradients[i + 1 :]]
 
 
 def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
@@ -164,8 +163,8 @@ def sweep(root: Node, slot: int, gradient: Any, retain_graph: bool) -> None:
         _sweep(waiting, order, hooked, retain_graph)
     finally:
         _mode.node = outer
-    for leaf, total in hooked.values():
-        leaf.accumulate(run_hooks(leaf.hooks, total), own=False)
+    for leaf, gradient in hooked.values():
+        leaf.accumulate(run_hooks(leaf.hooks, gradient), own=False)
 
 
 def _sweep(
@@ -177,21 +176,31 @@ def _sweep(
         for slot, hooks in node.hooks.items():
             if slot in received:
                 received[slot] = run_hooks(hooks, received[slot])
-        for edge, gradient, own in node.differentiate(received, retain_graph):
+        for edge, gradient, others in node.differentiate(received, retain_graph):
             if type(edge) is not tuple:
                 if edge.hooks:
-                    total = hooked.get(id(edge))
-                    hooked[id(edge)] = (edge, gradient if total is None else registry["add"](total[1], gradient))
+                    before = hooked.get(id(edge))
+                    hooked[id(edge)] = (edge, gradient if before is None else total(before[1], gradient, False))
                 else:
-                    edge.accumulate(gradient, own)
+                    edge.accumulate(gradient, _is_apart(gradient, others))
                 continue
             target, slot = edge
             if target.number not in waiting:
                 waiting[target.number] = (target, {})
                 heapq.heappush(order, -target.number)
             slots = waiting[target.number][1]
-            slots[slot] = gradient if slot not in slots else registry["add"](slots[slot], gradient)
-        del received, gradient  # whatever is not passed on is free before the next node runs
+            if slot in slots:
+                gradient = total(slots[slot], gradient, _is_apart(gradient, others))
+            slots[slot] = gradient
+        del received, gradient, others  # whatever is not passed on is free before the next node runs
+
+
+def total(before: np.ndarray, gradient: np.ndarray, own: bool) -> np.ndarray:
+    """The sum of two gradients, in the memory of the second if that is its `own`: nothing else refers to it."""
+    if own and gradient.flags.carray and gradient.dtype == before.dtype:
+        registry["add_"]([gradient], [before])
+        return gradient
+    return registry["add"](before, gradient)
 
 
 def run_hooks(hooks: list[Any], gradient: Any) -> Any:
@@ -242,6 +251,8 @@ def _flat(values: Any) -> Iterator[Any]:
             yield value
 
 
-def _is_apart(gradient: np.ndarray, others: list[Any]) -> bool:
+def _is_apart(gradient: np.ndarray, others: list[Any] | None) -> bool:
     """Whether no other array overlaps this one: backward ops of views return views."""
+    if others is None:
+        return False
     return not any(isinstance(o, np.ndarray) and np.may_share_memory(gradient, o) for o in others)

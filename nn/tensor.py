@@ -9,7 +9,7 @@ import numpy as np
 
 from ..kernels import ONE, Op, registry
 from .computed import Computed
-from .tape import Hook, Node, is_recording, run_hooks, sweep
+from .tape import Hook, Node, is_recording, run_hooks, sweep, total
 
 __all__ = ["Tensor", "apply"]
 
@@ -203,7 +203,7 @@ class Tensor(Computed):
     def accumulate(self, gradient: np.ndarray, own: bool) -> None:
         """Add to `grad`; `own` says that nothing else refers to the gradient's memory."""
         if self.grad is not None:
-            gradient, own = registry["add"](self.grad, gradient), True
+            gradient, own = total(self.grad, gradient, own), True
         keep = own and gradient.dtype == self.dtype and gradient.flags.c_contiguous and gradient.flags.writeable
         self.grad = gradient if keep else np.array(gradient, self.dtype, order="C")
 

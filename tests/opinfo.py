@@ -182,6 +182,7 @@ ELSEWHERE = {
     "lion_": "tests/test_optimizer.py, against its paper",
     "muon_": "tests/test_optimizer.py, against its paper",
     "grad_norm": "tests/test_optimizer.py",
+    "add_": "tests/test_ops.py",
     "scale_": "tests/test_ops.py",
 }
 

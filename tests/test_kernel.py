@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+from numba import prange
+from numba.core.codegen import CPUCodeLibrary
 
 import octavo
 from octavo.kernels.cpu import simd
-from octavo.kernels.cpu.kernel import kernel
+from octavo.kernels.cpu.kernel import kernel, subroutine
 
 ROOT = Path(octavo.__file__).parent
 SOFTMAX = "import numpy as np; from octavo.kernels import softmax; print(softmax(np.array([[0.0, 1.0]])).tolist())"
@@ -106,6 +109,34 @@ print(os.waitstatus_to_exitcode(os.wait()[1]))
 def test_signature_without_arrow():
     with pytest.raises(TypeError, match="expected a signature with '<-'"):
         kernel("T[1] T[1]")(lambda out, x: None)
+
+
+def test_a_helper_becomes_machine_code_with_the_kernel_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("octavo.kernels.cpu.kernel.cache_folder", lambda: tmp_path)
+    optimised = []
+    optimise = CPUCodeLibrary._optimize_final_module
+    monkeypatch.setattr(
+        CPUCodeLibrary, "_optimize_final_module", lambda self: (optimised.append(self.name), optimise(self))
+    )
+
+    @subroutine
+    def double(out, i):
+        out[i] *= 2
+
+    @kernel("T[1] <-", name="doubles")
+    def doubles(out):
+        for i in prange(out.size):
+            double(out, i)
+
+    out = np.ones(5, np.float32)
+    doubles(out)
+    assert out.tolist() == [2] * 5
+    assert [name.rpartition(".")[2] for name in optimised if "double" in name] == ["doubles"]
+    assert not any("gufunc" in name for name in optimised)
+    with pytest.raises(TypeError, match="not callable"):
+        double(out, 0)
+    numba.njit(lambda x, i: double(x, i))(out, 1)  # those of others are compiled as ever, and may use it
+    assert out.tolist() == [2, 4, 2, 2, 2]
 
 
 def test_width_can_be_asked_for(monkeypatch):

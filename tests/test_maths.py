@@ -72,6 +72,7 @@ def _gelu_tanh_derivative(x):
     ("name", "exact", "ulps", "low", "high", "signed"),
     [
         ("exp", np.exp, 2, 1e-9, 80, True),
+        ("decay", lambda x: np.exp(-x), 2, 1e-9, 80, False),
         ("expm1", np.expm1, 3, 1e-9, 80, True),
         ("tanh", np.tanh, 3, 1e-9, 30, True),
         ("log", np.log, 2, 1e-37, 1e37, False),
@@ -116,6 +117,7 @@ def test_gelu(name, exact, dtype):
     ("name", "x", "expected"),
     [
         ("exp", [0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4], [1, 1, np.inf, 0, np.nan, np.inf, 0]),
+        ("decay", [0, np.inf, np.nan, 1e4], [1, 0, np.nan, 0]),
         ("tanh", [0, -0.0, np.inf, -np.inf, np.nan, 1e4], [0, -0.0, 1, -1, np.nan, 1]),
         ("log", [0, -0.0, np.inf, -np.inf, np.nan, -1, 1], [-np.inf, -np.inf, np.inf, *[np.nan] * 3, 0]),
         ("sigmoid", [0, np.inf, -np.inf, np.nan, 1e4, -1e4], [0.5, 1, 0, np.nan, 1, 0]),

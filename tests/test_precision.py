@@ -11,11 +11,12 @@ import pytest
 from llvmlite import ir
 
 import octavo
-from octavo.kernels import device, matmul
+from octavo import nn
+from octavo.kernels import ONE, device, linear, linear_backward, linear_cross_entropy, matmul, softmax
 from octavo.kernels.cpu import tile, unit
 from octavo.kernels.cpu.simd import I8
 
-ROUNDING = 2**-9  # of a number to bf16, at most, relative
+ROUNDING = 2**-8  # of a number to bf16, at most, relative
 BOUNDS = {  # of a product's error, relative to the product
     "highest": 0,
     "high": 3 * ROUNDING**2,  # of both operands' rests, which are rounded, and the product of the rests
@@ -57,6 +58,65 @@ def test_errors_are_those_of_the_arithmetic(units, mode, m, k, n):
         for y in (b, np.asfortranarray(b)):
             assert (np.abs(matmul(x, y) - expected) <= (BOUNDS[mode] + k * 2**-24) * scale).all()
     assert np.abs(matmul(a.astype(np.float64), b.astype(np.float64)) - expected).max() < 1e-12
+
+
+def within(got, expected, bound):
+    assert (np.abs(got - expected) <= bound).all()
+
+
+@pytest.mark.parametrize("mode", BOUNDS)
+def test_errors_of_a_linear_layer(units, mode):
+    device._precision = mode if unit.bf16() else "highest"
+    rng = np.random.default_rng(0)
+    x, weight, dout = (rng.standard_normal(shape, np.float32) for shape in ((20, 33), (47, 33), (20, 47)))
+    relative = BOUNDS[mode] + 47 * 2**-24
+    within(linear(x, weight), linear.reference(x, weight)[0], relative * (np.abs(x) @ np.abs(weight.T)))
+    dx, dweight, _ = linear_backward(dout, x, weight, None, None, "none")
+    within(dx, dout @ weight, relative * (np.abs(dout) @ np.abs(weight)))
+    within(dweight, dout.T @ x, relative * (np.abs(dout.T) @ np.abs(x)))
+
+
+@pytest.mark.parametrize("mode", BOUNDS)
+def test_errors_of_the_loss(units, mode):
+    """Logits that are off by at most d move a probability by a factor of at most exp(2 d)."""
+    device._precision = mode if unit.bf16() else "highest"
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((30, 16), np.float32), 0.1 * rng.standard_normal((5000, 16), np.float32)
+    targets = rng.integers(0, 5000, 30)
+    relative = BOUNDS[mode] + 5000 * 2**-24
+    wide = x.astype(np.float64), weight.astype(np.float64)
+    loss, saved = linear_cross_entropy.forward(x, weight, targets)
+    dx, dweight = linear_cross_entropy.backward(ONE, *saved)
+    expected, *gradients = linear_cross_entropy.reference(*wide, targets, save=True)
+    off = relative * (np.abs(x) @ np.abs(weight.T))
+    within(loss, expected, 2 * off.max() + 1e-6)
+    dlogits = softmax(wide[0] @ wide[1].T) / 30
+    share = np.expm1(2 * off.max(1, keepdims=True)) * dlogits
+    dlogits[np.arange(30), targets] -= 1 / 30
+    share += relative * np.abs(dlogits) + 1e-9
+    within(dx, gradients[0], share @ np.abs(weight))
+    within(dweight, gradients[1], share.T @ np.abs(x))
+
+
+def test_activations_are_kept_in_half_the_memory(units):
+    """Where products are in bf16; and the gradients are near those of float32."""
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((256, 64), np.float32), [rng.standard_normal((64, 64), np.float32) for _ in "abc"]
+    held, gradients = {}, {}
+    for mode in ("highest", "medium"):
+        used = octavo.precision(mode)
+        leaves = [nn.Parameter(w / 8) for w in weights]
+        before = octavo.memory().current
+        y = nn.Tensor(x)
+        for leaf in leaves:
+            y = nn.functional.linear(y, leaf, activation="gelu_tanh")
+        held[mode] = octavo.memory().current - before
+        y.sum().backward()
+        gradients[mode] = [leaf.grad for leaf in leaves]
+    if used == "medium":
+        assert held["medium"] < 0.7 * held["highest"]
+    for rounded, exact in zip(gradients["medium"], gradients["highest"], strict=True):
+        assert np.linalg.norm(rounded - exact) < 0.02 * np.linalg.norm(exact)
 
 
 def test_amx_gives_the_same(tmp_path):

@@ -99,6 +99,20 @@ def test_comparisons_are_off_the_tape_and_tensors_are_looked_up_by_identity() ->
         Tensor([1, 2]) == 1.5  # noqa: B015
 
 
+def test_gradients_add_up_without_changing_those_that_were_seen() -> None:
+    x = Tensor(np.ones(3, np.float32), requires_grad=True)
+    for times in (1, 2):
+        y = x * 2
+        z = y * 3
+        before, seen = x.grad, []
+        for tensor in (y, z):
+            tensor.register_hook(seen.append)
+        (z + y * 5 + y + z).backward(np.ones(3, np.float32))
+        assert [g.tolist() for g in seen] == [[2] * 3, [12] * 3]
+        assert x.grad is not None and x.grad.tolist() == [24 * times] * 3
+        assert before is None or before.tolist() == [24] * 3
+
+
 def test_gradients_add_up_and_belong_to_their_leaf() -> None:
     x, y = leaf(3), leaf(3)
     (x + y).sum().backward()

@@ -80,7 +80,7 @@ def _silu_derivative(x):
     f = type(x)
     a = abs(x)
     a = f(1000) if a > f(1000) else a
-    e = maths.exp(-a)
+    e = maths.decay(a)
     s = f(1) / (f(1) + e)
     slope = a * e * s * s
     right, left = s + slope, e * s - slope

@@ -22,8 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,16 +30,16 @@ from typing import Any
 import numba
 import numpy as np
 import platformdirs
-from llvmlite.binding import Linkage
 from numba import types
 from numba.core.ccallback import CFunc
-from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import CompileResult
 from numba.core.registry import cpu_target
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.np.numpy_support import from_dtype
 
 from ..files import atomic_write
+from .library import made_once
 
 log = logging.getLogger("octavo.kernels")
 
@@ -54,6 +53,8 @@ FASTMATH = {
 _TYPES = {"i8": types.int64, "i4": types.int32, "u8": types.uint64, "u4": types.uint32, "u1": types.uint8}
 _TYPES |= {"i1": types.int8, "u2": types.uint16, "f8": types.float64, "f4": types.float32, "b1": types.boolean}
 _ELEMENTS: dict[Any, Any] = {np.dtype(t): numba.from_dtype(np.dtype(t)) for t in ("f4", "f8", "u1", "u2", "u4", "u8")}
+_OPTIONS: Any = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+_HELPER: Any = _OPTIONS | {"no_cpython_wrapper": True}
 _forked = False
 _one_at_a_time: bool | None = None
 _lock = threading.RLock()
@@ -62,12 +63,12 @@ kernels: list["Kernel | CFunction"] = []
 
 def primitive(fn: Callable[..., Any]) -> Any:
     """Compile a helper of kernels, inlined so that loops over it become vectors: its arithmetic keeps its order."""
-    return numba.njit(fastmath={"contract"}, error_model="numpy", nogil=True, forceinline=True)(fn)
+    return numba.njit(fastmath={"contract"}, **_HELPER, forceinline=True)(fn)
 
 
 def subroutine(fn: Callable[..., Any]) -> Any:
     """Compile a helper that is called, not inlined: one that holds the loops, so that kernels compile sooner."""
-    return numba.njit(fastmath=FASTMATH, error_model="numpy", nogil=True)(fn)
+    return numba.njit(fastmath=FASTMATH, **_HELPER)(fn)
 
 
 def kernel(signature: str, *, parallel: bool = True, name: str = "") -> Callable[[Callable[..., None]], "Kernel"]:
@@ -116,11 +117,11 @@ class Kernel:
             if dtype in self._compiled:
                 return self._compiled[dtype]
             signature = types.void(*(_type(t, dtype, is_input) for t, is_input in self._tokens))
-            dispatcher = numba.njit(parallel=self.parallel, fastmath=FASTMATH, error_model="numpy", nogil=True)(self.fn)
+            dispatcher = numba.njit(parallel=self.parallel, fastmath=FASTMATH, **_OPTIONS)(self.fn)
             cache = _Cache(f"{self.name}-{dtype}")
             dispatcher._cache = cache  # type: ignore[attr-defined]
             start = time.perf_counter()
-            with _own_copies():
+            with made_once(self.fn):
                 dispatcher.compile(signature)
             dispatcher.disable_compile()
             if not cache.hit:
@@ -163,35 +164,12 @@ class CFunction:
             )
             cache = made._cache = _Cache("-".join([self.name, *map(str, dtypes)]))
             start = time.perf_counter()
-            with _own_copies():
+            with made_once(self.fn):
                 made.compile()
             if not cache.hit:
                 log.info("compiled %s in %.2f s", cache.path.stem, time.perf_counter() - start)
             self._compiled[dtypes] = made
             return made
-
-
-@contextmanager
-def _own_copies() -> Iterator[None]:
-    """What is compiled within calls its own copies of helpers and of its parallel loop, not those of the same name.
-
-    Numba optimises a helper again in each kernel that it is linked into, and gives all copies one name, of which the
-    process takes the first that it meets: kernels would give other bits when compiled than when loaded, and in another
-    order.
-    """
-    finalize = CPUCodeLibrary._finalize_final_module
-
-    def with_own(library: Any) -> None:
-        for function in library._final_module.functions:
-            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
-                function.linkage = Linkage.internal
-        finalize(library)
-
-    CPUCodeLibrary._finalize_final_module = with_own  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        CPUCodeLibrary._finalize_final_module = finalize  # type: ignore[method-assign]
 
 
 class _Cache:
@@ -202,7 +180,9 @@ class _Cache:
         self.hit = False
 
     def load_overload(self, signature: Any, target_context: Any) -> CompileResult | None:
-        target_context.refresh()
+        rtsys.initialize(
+            target_context
+        )  # what machine code calls; refresh() would set up typing too, for half a second
         try:
             payload = pickle.loads(self.path.read_bytes())
             result = CompileResult._rebuild(target_context, *payload)

@@ -40,17 +40,40 @@ def _widen(x):
     return (lambda x: np.float32(x)) if x == types.int8 else (lambda x: x)
 
 
-def _taylor_expm1(dtype, degree):
-    """Coefficients of (exp(r) - 1 - r) / r**2, highest power first: its Taylor series ends below half an ulp."""
-    return tuple(dtype(1 / math.factorial(k)) for k in range(degree, 1, -1))
+@primitive
+def bf16_bits(x):
+    """The bits of a float32 rounded to bfloat16, halves to even; a NaN stays one."""
+    n = bits(x)
+    half = np.int32(0x7FFF) + ((n >> np.int32(16)) & np.int32(1))
+    return np.uint16((n | np.int32(0x400000) if x != x else n + half) >> np.int32(16))
+
+
+_EXPM1 = tuple(map(np.float32, (0.4999999404, 0.1666651964, 0.04166839272, 0.008368755691, 0.001381451730)))
+"""Coefficients of (exp(r) - 1 - r) / r**2 for |r| <= ln 2 / 2: the minimax polynomial, off by a twentieth of an ulp."""
+
+
+@primitive
+def _expm1_single(r):
+    """exp(r) - 1; the terms are added in pairs, because waiting for each other takes longer than they do."""
+    c0, c1, c2, c3, c4 = _EXPM1
+    square = r * r
+    return ((c0 + c1 * r) + square * ((c2 + c3 * r) + square * c4)) * square + r
+
+
+_TAYLOR = tuple(1 / math.factorial(k) for k in range(14, 1, -1))
+
+
+@primitive
+def _expm1_double(r):
+    return horner(r, _TAYLOR) * r * r + r
 
 
 class _Format:
     """What the reductions x = n ln 2 + r of exp and x = m 2**n of log need to know of a float format."""
 
-    def __init__(self, f, i, mantissa, bias, degree, log_terms, low, high):
+    def __init__(self, f, i, mantissa, bias, near, log_terms, low, high):
         self.f, self.i, self.mantissa, self.bias = f, i, i(mantissa), i(bias)
-        self.coefficients = _taylor_expm1(f, degree)
+        self.expm1_near_0 = near
         self.log_coefficients = tuple(f(2 / (2 * k + 1)) for k in range(log_terms, 0, -1))
         self.low, self.high = f(low), f(high)
         self.log2e = f(1 / math.log(2))
@@ -60,16 +83,17 @@ class _Format:
         self.ln2_low = f(exact_low[f])
 
 
-_F32 = _Format(np.float32, np.int32, 23, 127, 8, 4, -104.0, 89.0)
-_F64 = _Format(np.float64, np.int64, 52, 1023, 14, 10, -746.0, 710.0)
+_F32 = _Format(np.float32, np.int32, 23, 127, _expm1_single, 4, -104.0, 89.0)
+_F64 = _Format(np.float64, np.int64, 52, 1023, _expm1_double, 10, -746.0, 710.0)
 
 
 def _make(fmt):
-    """exp, expm1, tanh, log and log1p for one format."""
+    """exp, expm1, tanh, log, log1p, decay and sigmoid for one format."""
     f, i = fmt.f, fmt.i
     mantissa, bias, log2e, magic = fmt.mantissa, fmt.bias, fmt.log2e, fmt.round
     ln2_high, ln2_low, low, high = fmt.ln2_high, fmt.ln2_low, fmt.low, fmt.high
-    coefficients = fmt.coefficients
+    near, least = fmt.expm1_near_0, f(-math.log(2) * fmt.bias)  # the power of two that belongs to it is 0
+    most = f(math.log(2) * (fmt.bias - 1))
     one, two, half = f(1), f(2), i(1)
     tanh_limit = f(10) if f is np.float32 else f(20)
     log_coefficients, tiny, zero, inf, nan = (
@@ -89,7 +113,7 @@ def _make(fmt):
         n = i(bits(shifted) - bits(magic))
         whole = shifted - magic
         r = (x - whole * ln2_high) - whole * ln2_low
-        return n, horner(r, coefficients) * r * r + r
+        return n, near(r)
 
     @primitive
     def power_of_two(n):
@@ -101,7 +125,24 @@ def _make(fmt):
         x = low if x < low else x
         n, e = reduce(x)
         first = i(n >> half)
-        return (e + one) * power_of_two(first) * power_of_two(i(n - first))
+        scale = power_of_two(first)
+        return (e * scale + scale) * power_of_two(i(n - first))
+
+    @primitive
+    def decay(x):
+        n, e = reduce(least if x > -least else -x)
+        scale = power_of_two(n)
+        return e * scale + scale
+
+    @primitive
+    def sigmoid(x):
+        """1 / (1 + 2y), y = exp(-x) / 2, of a power of two that is never infinite."""
+        x = -high if x < -high else x
+        x = most if x > most else x
+        n, e = reduce(-x)
+        scale = power_of_two(i(n - half))
+        y = e * scale + scale
+        return one / (one + two * y)
 
     @primitive
     def expm1(x):
@@ -148,7 +189,7 @@ def _make(fmt):
         rest = rest if (u > zero) & (u < inf) else zero
         return math.copysign(log(u) + rest, x)
 
-    return exp, expm1, tanh, log, log1p
+    return exp, expm1, tanh, log, log1p, decay, sigmoid
 
 
 def exp(x):
@@ -176,12 +217,16 @@ def log1p(x):
     return math.log1p(x)
 
 
-for stub, single, double in zip((exp, expm1, tanh, log, log1p), _make(_F32), _make(_F64), strict=True):
-    by_format(stub, single, double)
+def decay(x):
+    """exp(-x) of an x >= 0, at most 2 ulp, but 0 where that is below the least normal number."""
+    return math.exp(-x)
 
 
-@primitive
 def sigmoid(x):
     """1 / (1 + exp(-x)), at most 4 ulp."""
-    one = type(x)(1)
-    return one / (one + exp(-x))
+    return 1 / (1 + math.exp(-x))
+
+
+_STUBS = exp, expm1, tanh, log, log1p, decay, sigmoid
+for stub, single, double in zip(_STUBS, _make(_F32), _make(_F64), strict=True):
+    by_format(stub, single, double)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty
-from .kernel import kernel
+from .kernel import kernel, subroutine
 from .simd import array_at
 
 _BLOCK = 16384  # elements of a task
@@ -49,6 +49,10 @@ def grad_norm(grads):
     norm = empty((), np.float64)
     norm[...] = math.sqrt(partial.sum())
     return norm
+
+
+def add_(arrays, others):
+    _launch(_add_kernel, (arrays, _contiguous(others)), np.empty(0))
 
 
 def scale_(arrays, factor):
@@ -146,6 +150,23 @@ def _square_kernel(partial, like, addresses, tasks):
             wide = np.float64(x[i])
             total += wide * wide
         partial[task] = total
+
+
+@kernel("<- f8[1] T[1] u8[2] i8[2]")
+def _add_kernel(_, like, addresses, tasks):
+    if len(tasks) == 1:  # does not pay for waking a thread
+        _add(like, addresses, tasks[0])
+    else:
+        for task in prange(len(tasks)):
+            _add(like, addresses, tasks[task])
+
+
+@subroutine
+def _add(like, addresses, task):
+    x = array_at(addresses[0, task[0]], task[1], task[2], like)
+    y = array_at(addresses[1, task[0]], task[1], task[2], like)
+    for i in range(x.size):
+        x[i] += y[i]
 
 
 @kernel("<- f8[1] T[1] u8[2] i8[2]")

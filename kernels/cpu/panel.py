@@ -15,8 +15,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import simd
 from .kernel import primitive, subroutine
+from .maths import bf16_bits, widen
 from .simd import I8, I32, I64, BFloatType, llvm_type, load_from, pointer_to, shuffled, splat
 from .unit import Unit
 
@@ -37,31 +37,10 @@ class Panel(NamedTuple):
     fill_rest: Any
 
 
-@intrinsic
-def widened(typing_context, x):
-    """A float as it is; the bits of a bf16 as a float32."""
-    result = types.float32 if x == types.uint16 else x
-
-    def codegen(ctx, b, sig, args):
-        if sig.args[0] != types.uint16:
-            return args[0]
-        return b.bitcast(b.shl(b.zext(args[0], I32), I32(16)), _F32)
-
-    return result(x), codegen
-
-
-@primitive
-def rounded_bits(x):
-    """The bits of a float32 rounded to bf16, halves to even; a NaN stays one."""
-    n = simd.bits(x)
-    even = (n + 0x7FFF + ((n >> 16) & 1)) >> 16
-    return np.uint16((n >> 16 | 0x40) if x != x else even)
-
-
 @primitive
 def rest_bits(x):
-    """`rounded_bits` of what they leave of x."""
-    return rounded_bits(x - widened(rounded_bits(x)))
+    """The bits of what rounding leaves of x, rounded."""
+    return bf16_bits(x - widen(bf16_bits(x)))
 
 
 @lru_cache(None)
@@ -69,7 +48,7 @@ def panel(unit: Unit, across: int, lines: bool = False) -> Panel:
     """The panels of an operand; `lines` as AMX wants those of its left one."""
     if not unit.pairs:
         return Panel(across, _fill(unit, across, lines, False, _float_at), None)
-    fills = (_fill(unit, across, lines, rest, _pair_of(rest_bits if rest else rounded_bits)) for rest in (False, True))
+    fills = (_fill(unit, across, lines, rest, _pair_of(rest_bits if rest else bf16_bits)) for rest in (False, True))
     return Panel(across, *fills)
 
 
@@ -110,8 +89,8 @@ def _float_at(x, i, k, scale):
 def _pair_of(bits: Any) -> Any:
     @primitive
     def pair_at(x, i, k, scale):
-        low = bits(widened(x[i, 2 * k]) * scale)
-        high = bits(widened(x[i, 2 * k + 1]) * scale) if 2 * k + 1 < x.shape[1] else np.uint16(0)
+        low = bits(widen(x[i, 2 * k]) * scale)
+        high = bits(widen(x[i, 2 * k + 1]) * scale) if 2 * k + 1 < x.shape[1] else np.uint16(0)
         return np.uint32(high) << np.uint32(16) | np.uint32(low)
 
     return pair_at

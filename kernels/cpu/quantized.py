@@ -16,9 +16,8 @@ from . import few_queries, matmul
 from .attention import attention
 from .ids import checked
 from .kernel import kernel, primitive, subroutine
-from .maths import widen
+from .maths import bf16_bits, widen
 from .rows import take_rows
-from .simd import bits
 
 OUTPUTS = 64  # of a row in a task
 BLOCK = 1 << 14  # elements of a task that widens or rounds
@@ -153,9 +152,7 @@ def _round_kernel(out, x):
 @subroutine
 def _round(out, x):
     for i in range(x.size):
-        n = bits(np.float32(x[i]))
-        half = np.int32(0x7FFF) + ((n >> np.int32(16)) & np.int32(1))
-        out[i] = np.uint16((n | 0x400000 if x[i] != x[i] else n + half) >> np.int32(16))
+        out[i] = bf16_bits(np.float32(x[i]))
 
 
 @kernel("i1[2] f4[1] <- T[2]")

@@ -202,6 +202,33 @@ def grad_norm(grads: Arrays) -> Floats:
 
 
 @op(
+    "*P, *P ->",
+    no_gradient="it adds up what gradients have been made of already",
+    check=lambda arrays, others: require_writable("add_", arrays=arrays),
+)
+def add_(arrays: Arrays, others: Arrays) -> None:
+    """Add to every array of a list another one, in place.
+
+    x ← x + y
+
+    Args:
+        arrays, others: lists of arrays, alike in shape and dtype, that do not overlap.
+
+    Raises:
+        ValueError: one of `arrays` is read-only or not C-contiguous.
+        TypeError: arrays of several dtypes.
+
+    Source: elementary.
+
+    >>> x = np.ones(2)
+    >>> add_([x], [np.array([1.0, 2.0])]); x.tolist()
+    [2.0, 3.0]
+    """
+    for x, y in zip(arrays, others, strict=True):
+        x += y
+
+
+@op(
     "*P ->",
     no_gradient="it rescales what gradients have been made of already",
     check=lambda arrays, factor: require_writable("scale_", arrays=arrays),

@@ -56,7 +56,7 @@ def to_bf16(x: Floats) -> BFloats:
     Returns:
         uint16 of x's shape. NaN stays NaN; what is beyond bfloat16's largest number becomes infinite.
 
-    Numerics: relative error at most 2⁻⁹ for normal numbers.
+    Numerics: relative error at most 2⁻⁸ for normal numbers.
     Source: Kalamkar et al., A study of BFLOAT16 for deep learning training (2019), section 3.
 
     >>> [hex(n) for n in to_bf16(np.array([1.0, -2.0, 1.00390625, 1.01171875]))]

@@ -48,8 +48,8 @@ class Block(Module):
         self.mlp = SwiGLU(*mlp) if c.activation == "swiglu" else MLP(*mlp, c.activation)
 
     def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
-        x = x + self.attn(self.norm1(x), cache)
-        return x + self.mlp(self.norm2(x))
+        normal, x = self.norm2(self.attn(self.norm1(x), cache), x)
+        return x + self.mlp(normal)
 
 
 class GPT(Module):

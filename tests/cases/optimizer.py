@@ -129,6 +129,15 @@ CASES = {
         bench=lambda: [Sample(_tensors(0, MODEL))],
         torch=lambda torch, grads: torch.nn.utils.get_total_norm(grads),
     ),
+    "add_": Case(
+        samples=lambda: [Sample(_tensors(0), _tensors(1)), Sample([normal(3)], [normal(3, seed=1)]), Sample([], [])],
+        bad=[
+            Bad(ValueError, "add_: arrays[0]: expected a writable", [_read_only(normal(3))], [normal(3)]),
+            Bad(ValueError, "add_: others: expected float64 (3,)", [normal(3)], [normal(4)]),
+        ],
+        bench=lambda: [Sample(*_lists(2, MODEL))],
+        torch=lambda torch, xs, ys: torch._foreach_add_(xs, ys),
+    ),
     "scale_": Case(
         samples=_scale_samples,
         bad=[
