@@ -77,7 +77,7 @@ def attention_bf16(q, k, v, causal=True, scale=None):
 
 def _widened(x, scale, dtype):
     out = empty(x.shape, dtype)
-    rows = x.shape[0] if scale is None else scale.size
+    rows = 1 if scale is None else scale.size
     none = out.reshape(-1)[:0]
     if out.size:
         flat = contiguous(x).reshape(rows, -1)
