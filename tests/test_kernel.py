@@ -41,7 +41,7 @@ def test_an_edited_helper_changes_its_kernels_in_the_next_process(tmp_path):
     assert again.stdout == first.stdout
     helper = copy / "octavo" / "kernels" / "cpu" / "maths.py"
     text = helper.read_text(encoding="utf-8")
-    edited = text.replace("* square + r", "* square + r + r")
+    edited = text.replace("_TAYLOR) * r * r + r", "_TAYLOR) * r * r + r + r")
     assert edited != text
     helper.write_text(edited, encoding="utf-8")
     changed = _python(SOFTMAX, copy, OCTAVO_CACHE=cache)
