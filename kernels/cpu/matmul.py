@@ -20,9 +20,9 @@ from .reduce import sum_to
 from .tile import tile
 from .unit import unit
 
-# Elements of depth that are walked at once: 16 or 32 KB of the wider operand's panel.
-DEPTHS = {"vector": 256, "bf16": 256, "amx": 128}
-TASK = 4  # panels of each operand in a task
+# Panels of the left and of the right operand in a task, and the elements of depth that it walks at once, by unit:
+# the best of what bench/blocks.py tries.
+BLOCKS = {"vector": np.array([4, 4, 512]), "bf16": np.array([4, 4, 768]), "amx": np.array([4, 4, 128])}
 FEW = 8  # rows of a linear layer up to which its weight is read in place; packing is as fast from 12
 OUTPUTS = 64  # of a row in a task then
 SERIAL = 1 << 18  # products below which a launch costs more than it saves
@@ -122,6 +122,7 @@ def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False,
         a.panels,
         b.panels,
         none if bias is None else contiguous(bias),
+        BLOCKS[own.unit.kind],
         own.depth(a.depth),
         first,
         b.rows,
@@ -209,14 +210,13 @@ def _finish(out, pre, bias, activation):
 def _product_kernel(unit):
     own = tile(unit)
     height, across, multiply, begin, end = own.left.across, own.right.across, own.multiply, own.begin, own.end
-    longest = DEPTHS[unit.kind]
 
     @subroutine
     def block(out, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate):
-        """One task: TASK by TASK tiles from panel (i0, j0) of matrix s."""
+        """One task: panels [i0, i1) with [j0, j1) of matrix s, at most `longest` elements of depth at a time."""
         rows, columns, full_depth, first_column, row_size = shape
         high, wide = -(-rows // height), -(-columns // across)
-        s, i0, j0 = where
+        s, i0, i1, j0, j1, longest = where
         finishes = bias.size > 0 or activation != NONE
         begin()
         for term in range(terms):  # of two parts each, the products of all but the second ones
@@ -225,8 +225,8 @@ def _product_kernel(unit):
             for k0 in range(0, full_depth, longest):
                 depth = min(longest, full_depth - k0)
                 add = 1 if accumulate or term > 0 or k0 > 0 else 0
-                for i in range(i0, min(high, i0 + TASK)):
-                    for j in range(j0, min(wide, j0 + TASK)):
+                for i in range(i0, min(high, i1)):
+                    for j in range(j0, min(wide, j1)):
                         a_start = a_part + ((s * high + i) * full_depth + k0) * height
                         b_start = b_part + ((s * wide + j) * full_depth + k0) * across
                         start = (s * rows + i * height) * row_size + first_column + j * across
@@ -249,14 +249,16 @@ def _product_kernel(unit):
 
     code = unit.code
 
-    @kernel(f"T[3] T[1] <- {code}[1] {code}[1] T[1] i8 i8 i8 i8 i8 i8", name=f"product_{unit.name}")
-    def product(out, pre, a_panels, b_panels, bias, depth, first, columns, terms, activation, accumulate):
+    @kernel(f"T[3] T[1] <- {code}[1] {code}[1] T[1] i8[1] i8 i8 i8 i8 i8 i8", name=f"product_{unit.name}")
+    def product(out, pre, a_panels, b_panels, bias, blocks, depth, first, columns, terms, activation, accumulate):
         stack, rows, row_size = out.shape
         flat = out.reshape(-1)
-        tasks_high, tasks_wide = -(-rows // (height * TASK)), -(-columns // (across * TASK))
+        tall, broad, longest = blocks[0], blocks[1], blocks[2]
+        tasks_high, tasks_wide = -(-rows // (height * tall)), -(-columns // (across * broad))
         for task in prange(stack * tasks_high * tasks_wide):
             s, rest = task // (tasks_high * tasks_wide), task % (tasks_high * tasks_wide)
-            where = s, rest // tasks_wide * TASK, rest % tasks_wide * TASK
+            i, j = rest // tasks_wide * tall, rest % tasks_wide * broad
+            where = s, i, i + tall, j, j + broad, longest
             scratch = np.empty(height * across, out.dtype)
             shape = rows, columns, depth, first, row_size
             block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate)
