@@ -219,12 +219,15 @@ def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int)
 
 
 def _conclude(run: "Run", final: "Estimate | None", prompt: str, sample: str) -> None:
+    from ..kernels.device import memory
+
     if final is not None and final.val is not None:
         bits = final.val.bits_per_byte
         click.echo(
             f"result     after step {final.step:,}, over the whole validation split: loss {final.val.loss:.4f}, "
             f"perplexity {final.val.perplexity:.2f}" + ("" if bits is None else f", {bits:.4f} bits per byte")
         )
+    click.echo(f"memory     {memory().peak / 1e6:,.0f} MB of arrays at most")
     click.echo(f"saved      {run.folder} (loss curve: {run.plot})")
     click.echo(f"\nIt writes:\n\n{sample}\n")
     click.echo("Next:")
