@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from shapes import Shape
 
+import octavo
 from octavo import nn
 
 
@@ -15,16 +16,38 @@ def make_model(shape: Shape, bias: bool) -> nn.GPT:
 
 def make_step(shape: Shape) -> Callable[[], None]:
     """A function that runs one step: loss, gradients, clipping, AdamW."""
-    model = make_model(shape, bias=False)
+    step, batch = _learner(make_model(shape, bias=False)), shape.tokens()
+
+    def call() -> None:
+        step(*batch)
+
+    return call
+
+
+def losses(shape: Shape, steps: int) -> list[float]:
+    """Of each step on random walks."""
+    step = _learner(initial(shape))
+    return [step(*batch).item() for batch in shape.walks(steps)]
+
+
+def initial(shape: Shape) -> nn.GPT:
+    """The same weights each time."""
+    octavo.seed(0)
+    return make_model(shape, bias=False)
+
+
+def _learner(model: nn.GPT) -> Callable[[np.ndarray, np.ndarray], nn.Tensor]:
+    """A step of training on inputs and targets: the loss before it."""
     optimizer = nn.AdamW(nn.decay_groups(model, 0.1), lr=1e-3, betas=(0.9, 0.99))
     parameters = list(model.parameters())
-    inputs, targets = shape.tokens()
 
-    def step() -> None:
+    def step(inputs: np.ndarray, targets: np.ndarray) -> nn.Tensor:
         optimizer.zero_grad()
-        model.loss(inputs, targets).backward()
+        loss = model.loss(inputs, targets)
+        loss.backward()
         _, scale = nn.clip_grad_norm(parameters, 1.0)
         optimizer.step(grad_scale=scale)
+        return loss
 
     return step
 

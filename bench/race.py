@@ -20,7 +20,7 @@ import click
 from launch import launch, racer, run
 from machine import describe
 from shapes import ATTENTION, LINEAR, LOSS, SHAPES, sizes, work
-from table import PEERS, Result, sides, speeds
+from table import PEERS, Result, curves, sides, speeds
 
 NANOGPT = {  # nanoGPT's README, "I only have a macbook"
     "device": "cpu",
@@ -97,13 +97,32 @@ def train(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) -
 @_seconds(5)
 @_rounds
 def decode(shape: str, seconds: float, rounds: int) -> None:
-    """Greedy decoding in float32: transformers' generate."""
+    """Greedy decoding, Octavo with weights in float32, bf16 and int8: transformers' generate in float32 and bf16."""
     _require("torch", "transformers")
-    names = {"Octavo": ("octavo", "highest"), "transformers": ("torch", "float32")}
+    names = {f"Octavo {form}": ("octavo", form) for form in ("float32", "bf16", "int8")}
+    names |= {f"transformers {dtype}": ("torch", dtype) for dtype in ("float32", "bf16")}
     results = run({name: partial(racer, "decode", *side, seconds, shape) for name, side in names.items()}, rounds)
     prompt, count = SHAPES[shape].decoding()
-    print(sides(results, f"Decoding, {shape}: {count} tokens after {len(prompt)}", count))
+    print(sides(results, f"Decoding, {shape}: {count} tokens after {len(prompt)}", count, peer="transformers"))
     print("\n" + describe(PyTorch="torch", transformers="transformers"))
+
+
+@main.command()
+@_shape
+@_precision
+@click.option("--steps", type=click.IntRange(1), default=50, show_default=True, help="Of training.")
+@click.option("--batch", type=click.IntRange(1), help="Sequences, instead of the shape's.")
+@click.option("--context", type=click.IntRange(1), help="Tokens in each, instead of the shape's.")
+def curve(shape: str, precision: tuple[str, ...], steps: int, batch: int | None, context: int | None) -> None:
+    """Losses of a training run: PyTorch eager in float32, from the same weights, on the same random walks."""
+    _require("torch")
+    s = SHAPES[shape]
+    s = s._replace(batch=batch or s.batch, context=context or s.context)
+    names = {"PyTorch": ("torch", "float32")} | {f"Octavo {p}": ("octavo", p) for p in precision or PEERS}
+    what = "x".join(map(str, s)), str(steps)
+    results = run({name: partial(racer, "curve", *side, 0, *what) for name, side in names.items()}, 1)
+    print(curves(results, f"Training, {shape}: {s.batch} x {s.context} tokens", "PyTorch"))
+    print("\n" + describe(PyTorch="torch"))
 
 
 @main.command()

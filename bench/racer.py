@@ -1,7 +1,9 @@
 """One side of a race, in a process of its own: `python racer.py JOB SIDE PRECISION BUDGET SHAPE ...`.
 
 Prints {"seconds": of a call}, for products and attention also {"rows": {row: seconds}}, for a loss {"memory": bytes at
-its peak beyond those before it}, or {"unable": why}. BUDGET: seconds of calls for each row, at least three calls.
+its peak beyond those before it}, for a curve, whose SHAPE is followed by its steps, {"losses": of each}, or {"unable":
+why}. PRECISION: of decoding in Octavo, the form of the weights. BUDGET: seconds of calls for each row, at least three
+calls.
 """
 
 import json
@@ -13,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import psutil
-from shapes import OPS, SHAPES, sizes, work
+from shapes import OPS, SHAPES, Shape, sizes, work
 from side import measure
 
 FEW = (64, 64, 128)  # N, C and V of a loss that loads what is loaded once
@@ -21,7 +23,7 @@ FEW = (64, 64, 128)  # N, C and V of a loss that loads what is loaded once
 
 def race(job: str, side: str, precision: str, budget: float, shapes: list[str]) -> dict[str, Any]:
     library = "octavo" if side == "octavo" else "torch"
-    if library == "octavo":
+    if library == "octavo" and job != "decode":
         import octavo
 
         if (used := octavo.precision(precision)) != precision:
@@ -29,9 +31,12 @@ def race(job: str, side: str, precision: str, budget: float, shapes: list[str]) 
     peer = import_module(f"{library}_{'ops' if job in OPS else 'gpt'}")
     if job in OPS:
         return _ops(job, peer, precision, budget, shapes)
+    if job == "curve":
+        size, steps = shapes
+        return {"losses": peer.losses(Shape(*sizes(size)), int(steps))}
     shape = SHAPES[shapes[0]]
     if job == "decode":
-        call = peer.make_decode(shape)
+        call = peer.make_decode(shape, precision)
     else:
         call = peer.make_step(shape, *([] if library == "octavo" else [precision, side == "compiled"]))
     if job == "start":

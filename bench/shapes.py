@@ -1,5 +1,7 @@
 """What is raced: GPTs and the random tokens that they see; products, attention and losses."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
@@ -18,6 +20,19 @@ class Shape(NamedTuple):
         """Inputs and targets of a training step, each (batch, context) int64."""
         ids = np.random.default_rng(0).integers(0, self.vocabulary, (self.batch, self.context + 1))
         return np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
+
+    def walks(self, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Batches as of `tokens` that can be learnt: walks on 64 tokens, each with four that may come next."""
+        generator = np.random.default_rng(0)
+        states = generator.choice(self.vocabulary, min(64, self.vocabulary), replace=False)
+        following = generator.integers(0, len(states), (len(states), 4))
+        for _ in range(steps):
+            walk = np.empty((self.context + 1, self.batch), np.int64)
+            walk[0] = generator.integers(0, len(states), self.batch)
+            for here, after in pairwise(walk):
+                after[:] = following[here, generator.integers(0, 4, self.batch)]
+            ids = states[walk.T]
+            yield np.ascontiguousarray(ids[:, :-1]), np.ascontiguousarray(ids[:, 1:])
 
     def decoding(self) -> tuple[np.ndarray, int]:
         """A prompt, and how many tokens come after it."""

@@ -1,19 +1,24 @@
 """Results as Markdown: a row for each side, or for each piece of work."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 PEERS = {"highest": "float32", "high": "float32", "medium": "bf16"}  # PyTorch's dtype for Octavo's precision
+EVERY = 10  # so many steps a row of a curve
 
 
 class Result(NamedTuple):
-    """Seconds of the work, in all and of each row, bytes of memory, and the validation loss; where there are any."""
+    """Seconds of the work, in all and of each row, bytes of memory, the validation loss, and those of training steps;
+    where there are any."""
 
     seconds: float
     memory: int
     loss: float | None = None
     rows: Mapping[str, float] = {}
+    losses: Sequence[float] = ()
 
 
 def compare(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
@@ -23,23 +28,32 @@ def compare(ours: list[float], theirs: list[float]) -> tuple[float, float, float
 
 
 def sides(
-    results: dict[str, list[Result] | str], title: str, tokens: int | None = None, memory: str = "peak memory"
+    results: dict[str, list[Result] | str],
+    title: str,
+    tokens: int | None = None,
+    memory: str = "peak memory",
+    peer: str | None = None,
 ) -> str:
-    """A row for each side, compared with Octavo's fastest; where the work has so many tokens, speeds, not seconds."""
+    """A row for each side, compared with Octavo's fastest, or each of Octavo's with the fastest of the peer named.
+
+    Where the work has so many tokens, speeds, not seconds.
+    """
     seconds = {name: [r.seconds for r in done] for name, done in results.items() if not isinstance(done, str)}
-    best = min((n for n in seconds if n.startswith("Octavo")), key=lambda n: statistics.median(seconds[n]))
-    head = [title, "tokens/s" if tokens else "seconds", "/ best Octavo", memory]
+    best = min((n for n in seconds if n.startswith(peer or "Octavo")), key=lambda n: statistics.median(seconds[n]))
+    head = [title, "tokens/s" if tokens else "seconds", f"best {peer} / this" if peer else "/ best Octavo", memory]
     head += ["validation loss"] if results[best][0].loss is not None else []
     rows = [head, ["---"] * len(head)]
     for name, done in results.items():
         if isinstance(done, str):
             rows.append([name, done] + [""] * (len(head) - 2))
             continue
-        _, memories, losses, _ = zip(*done, strict=True)
+        _, memories, losses, *_ = zip(*done, strict=True)
         median = statistics.median(seconds[name])
+        compared = not name.startswith(peer) if peer else name != best
+        pair = (seconds[name], seconds[best]) if peer else (seconds[best], seconds[name])
         cells = [
             f"{tokens / median:,.0f}" if tokens else f"{median:.1f}",
-            "" if name == best else "{:.2f} ({:.2f} to {:.2f})".format(*compare(seconds[best], seconds[name])),
+            "{:.2f} ({:.2f} to {:.2f})".format(*compare(*pair)) if compared else "",
             f"{statistics.median(memories) / 1e6:,.0f} MB",
         ]
         rows.append([name, *cells, *([f"{statistics.median(losses):.4f}"] if None not in losses else [])])
@@ -60,8 +74,23 @@ def speeds(results: dict[str, list[Result] | str], title: str, work: dict[str, i
         rows.append([name, *cells, *(f"{ratio:.2f}" for ratio in ratios[-1])])
     for name, summary in (("geometric mean", statistics.geometric_mean), ("minimum", min)):
         rows.append([name, *[""] * len(able), *(f"{summary(column):.2f}" for column in zip(*ratios, strict=True))])
-    unable = [f"\n{name}: {why}." for name, why in results.items() if isinstance(why, str)]
-    return "\n".join([_markdown(rows), *unable])
+    return _markdown(rows) + _unable(results)
+
+
+def curves(results: dict[str, list[Result] | str], title: str, peer: str) -> str:
+    """The peer's loss at each tenth step, how far Octavo's are from it, and how far at most at any step."""
+    losses = {name: np.array(done[0].losses) for name, done in results.items() if not isinstance(done, str)}
+    theirs = losses.pop(peer)
+    apart = {name: ours / theirs - 1 for name, ours in losses.items()}
+    rows = [[f"{title}, step", f"loss of {peer}", *apart], ["---"] * (2 + len(apart))]
+    for step in [1, *range(EVERY, len(theirs) + 1, EVERY)]:
+        rows.append([str(step), f"{theirs[step - 1]:.4f}", *(f"{a[step - 1]:+.3%}" for a in apart.values())])
+    rows.append(["largest difference", "", *(f"{np.abs(a).max():.3%}" for a in apart.values())])
+    return _markdown(rows) + _unable(results)
+
+
+def _unable(results: dict[str, list[Result] | str]) -> str:
+    return "".join(f"\n\n{name}: {why}." for name, why in results.items() if isinstance(why, str))
 
 
 def _markdown(rows: list[list[str]]) -> str:

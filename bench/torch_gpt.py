@@ -2,10 +2,21 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from shapes import Shape
 from torch import nn
 from torch.nn import functional as F
+
+NAMES = {  # of modules here, by Octavo's
+    "wte": "tokens",
+    "wpe": "positions",
+    "h": "blocks",
+    "attn.qkv": "qkv",
+    "attn.proj": "out",
+    "mlp.fc": "up",
+    "mlp.proj": "down",
+}
 
 
 class Norm(nn.Module):
@@ -54,34 +65,63 @@ class GPT(nn.Module):
 def make_step(shape: Shape, precision: str = "float32", compiled: bool = False) -> Callable[[], None]:
     """A function that runs one step: loss, with autocast where the precision is bf16; gradients, clipping, AdamW."""
     torch.manual_seed(0)
+    step = _learner(GPT(shape), precision, compiled)
+    batch = shape.tokens()
+
+    def call() -> None:
+        step(*batch)
+
+    return call
+
+
+def losses(shape: Shape, steps: int) -> list[float]:
+    """Of each step on random walks, from Octavo's initial weights."""
+    from octavo_gpt import initial
+
+    weights = {}
+    for name, parameter in initial(shape).named_parameters():
+        for ours, here in NAMES.items():
+            name = name.replace(f"{ours}.", f"{here}.")
+        weights[name] = torch.from_numpy(parameter.numpy())
     model = GPT(shape)
+    model.load_state_dict(weights)
+    step = _learner(model)
+    return [step(*batch).item() for batch in shape.walks(steps)]
+
+
+def _learner(
+    model: GPT, precision: str = "float32", compiled: bool = False
+) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
+    """A step of training on inputs and targets: the loss before it."""
     groups = [
         {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
         {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
-    inputs, targets = map(torch.from_numpy, shape.tokens())
     if compiled:
         model.compile()
 
-    def step() -> None:
+    def step(inputs: np.ndarray, targets: np.ndarray) -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            loss = model(inputs, targets)
+            loss = model(torch.from_numpy(inputs), torch.from_numpy(targets))
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        return loss.detach()
 
     return step
 
 
-def make_decode(shape: Shape) -> Callable[[], torch.Tensor]:
+def make_decode(shape: Shape, precision: str = "float32") -> Callable[[], torch.Tensor]:
     """A function that continues a prompt, taking the most probable token each time."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     s, no_stop = shape, {"bos_token_id": None, "eos_token_id": None}
     sizes = {"n_layer": s.layers, "n_head": s.heads, "n_embd": s.width, "n_positions": s.context}
     model = GPT2LMHeadModel(GPT2Config(vocab_size=s.vocabulary, **sizes, **no_stop)).eval()
+    if precision == "bf16":
+        model = model.to(torch.bfloat16)
     ids, count = shape.decoding()
     prompt = torch.from_numpy(ids)[None]
     options = {"max_new_tokens": count, "do_sample": False, "use_cache": True, "pad_token_id": 0}

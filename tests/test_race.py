@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click import ClickException
 from click.testing import CliRunner
@@ -45,6 +46,45 @@ def test_a_table_of_sides(table):
     ]
 
 
+def test_a_table_of_sides_against_a_peer(table):
+    seconds = {"Octavo float32": 2.0, "Octavo int8": 1.0, "peer float32": 5.0, "peer bf16": 4.0}
+    results = {name: [table.Result(s, 10**6)] for name, s in seconds.items()}
+    assert table.sides(results, "Work", peer="peer").splitlines() == [
+        "| Work | seconds | best peer / this | peak memory |",
+        "| --- | --- | --- | --- |",
+        "| Octavo float32 | 2.0 | 2.00 (2.00 to 2.00) | 1 MB |",
+        "| Octavo int8 | 1.0 | 4.00 (4.00 to 4.00) | 1 MB |",
+        "| peer float32 | 5.0 |  | 1 MB |",
+        "| peer bf16 | 4.0 |  | 1 MB |",
+    ]
+
+
+def test_a_table_of_curves(table):
+    theirs, ours = [4.0] * 25, [4.0] * 25
+    ours[9], ours[11] = 4.01, 3.98
+    results = {name: [table.Result(0.0, 0, losses=run)] for name, run in (("peer", theirs), ("Octavo highest", ours))}
+    assert table.curves(results | {"Octavo high": "no unit"}, "Work", "peer").splitlines() == [
+        "| Work, step | loss of peer | Octavo highest |",
+        "| --- | --- | --- |",
+        "| 1 | 4.0000 | +0.000% |",
+        "| 10 | 4.0000 | +0.250% |",
+        "| 20 | 4.0000 | +0.000% |",
+        "| largest difference |  | 0.500% |",
+        "",
+        "Octavo high: no unit.",
+    ]
+
+
+def test_walks_can_be_learnt(bench):
+    shape = bench("shapes").SHAPES["gpt2"]._replace(batch=8, context=500)
+    following = {}
+    for inputs, targets in shape.walks(2):
+        assert inputs.shape == targets.shape == (8, 500) and np.array_equal(inputs[:, 1:], targets[:, :-1])
+        for token, after in zip(inputs.flat, targets.flat, strict=True):
+            following.setdefault(token, set()).add(after)
+    assert 50 < len(following) <= 64 and max(map(len, following.values())) == 4 and max(following) < shape.vocabulary
+
+
 def test_a_table_of_speeds(table):
     sides = {"Octavo highest": (1.0, 1.0), "PyTorch float32": (2.0, 0.5), "PyTorch bf16": (0.1, 0.1)}
     results = {
@@ -84,10 +124,10 @@ def test_a_command_is_stopped_when_it_has_done_enough(bench, tmp_path):
     assert seconds < 60 and peak > 1e6
 
 
-@pytest.mark.parametrize("command", ["train", "decode", "product", "attention", "loss", "start", "nanogpt"])
+@pytest.mark.parametrize("command", ["train", "decode", "curve", "product", "attention", "loss", "start", "nanogpt"])
 def test_help(race, command):
     assert CliRunner().invoke(race.main, [command, "--help"]).exit_code == 0
-    wrong = CliRunner().invoke(race.main, [command, "--rounds", "0"])
+    wrong = CliRunner().invoke(race.main, [command, "--steps" if command == "curve" else "--rounds", "0"])
     assert wrong.exit_code == 2 and "Error:" in wrong.output
 
 
@@ -123,16 +163,37 @@ def test_command(race, bench, monkeypatch, capsys, job):
     assert table.startswith("| ") and table.endswith("here\n")
     expected = {"octavo": {"highest", "high", "medium"}, "torch": {"float32", "bf16"}}
     if job == "decode":
-        expected = {"octavo": {"highest"}, "torch": {"float32"}}
+        expected["octavo"] = {"float32", "bf16", "int8"}
     if job == "train":
         expected["compiled"] = expected["torch"]
     assert set(asked) == {(side, p, shape) for side, precisions in expected.items() for p in precisions}
 
 
+def test_curve(race, monkeypatch, capsys):
+    asked = []
+
+    def racer(job, side, precision, budget, *what):
+        asked.append((side, precision, *what))
+        return race.Result(1.0, 10**6, losses=[4.0] * 3)
+
+    monkeypatch.setattr(race, "racer", racer)
+    monkeypatch.setattr(race, "find_spec", lambda package: True)
+    monkeypatch.setattr(race, "describe", lambda **packages: "here")
+    options = ["--shape", "nano", "--steps", "3", "--context", "8", "--precision", "medium"]
+    race.main(["curve", *options], standalone_mode=False)
+    assert "| 1 | 4.0000 | +0.000% |" in capsys.readouterr().out
+    assert asked == [(side, p, "4x4x128x65x12x8", "3") for side, p in (("torch", "float32"), ("octavo", "medium"))]
+
+
+def test_octavo_learns_walks(bench):
+    losses = bench("racer").race("curve", "octavo", "highest", 0, ["1x1x16x8x4x8", "40"])["losses"]
+    assert len(losses) == 40 and losses[-1] < losses[0] - 0.1
+
+
 @pytest.mark.parametrize("job", JOBS)
 def test_octavo_races(bench, monkeypatch, job):
     monkeypatch.setattr(octavo, "precision", lambda mode: mode, raising=False)
-    told = bench("racer").race(job, "octavo", "highest", 0, [JOBS[job]])
+    told = bench("racer").race(job, "octavo", "int8" if job == "decode" else "highest", 0, [JOBS[job]])
     assert told["seconds"] > 0
     if job in ("product", "attention"):
         assert told["rows"].keys() == bench("shapes").work(job, JOBS[job]).keys()
@@ -151,10 +212,15 @@ def test_start(race):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize(
-    "job, precision",
-    [*((job, "bf16") for job in JOBS if job != "decode"), ("decode", "float32"), ("start", "float32")],
-)
+@pytest.mark.parametrize("job, precision", [*((job, "bf16") for job in JOBS), ("start", "float32")])
 def test_pytorch_races(bench, job, precision):
     result = bench("launch").racer(job, "torch", precision, 0, JOBS.get(job, "nano"))
     assert result.seconds > 0 and (job in ("product", "attention")) == bool(result.rows)
+
+
+@pytest.mark.peers
+def test_losses_are_pytorchs(race):
+    options = ["--shape", "nano", "--steps", "12", "--batch", "2", "--context", "16", "--precision", "highest"]
+    told = CliRunner().invoke(race.main, ["curve", *options], catch_exceptions=False)
+    last = next(line for line in told.output.splitlines() if line.startswith("| largest difference |"))
+    assert float(last.split("|")[-2].strip(" %")) < 0.01
