@@ -8,8 +8,8 @@ from .cross_entropy import Options, checked_targets, cross_entropy_rows, reduced
 from .elementwise import mul
 from .matmul import pack_left, pack_right, product
 
-CHUNK = 1 << 25  # logits in a chunk: 134 MB of float32; the more rows, the less often the weight is packed
-BLOCK = 1 << 12  # classes
+CHUNK = 23_000_000  # logits in a chunk: 92 MB of float32; the more rows, the less often the weight is packed
+BLOCK = 1 << 11  # classes
 
 
 def linear_cross_entropy(

@@ -14,7 +14,8 @@ import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty, precision, zeros
-from . import gaussian
+from . import few_rows
+from .epilogue import ACTIVATIONS, NONE, activation_backward, finish
 from .kernel import kernel, subroutine
 from .reduce import sum_to
 from .tile import tile
@@ -23,12 +24,6 @@ from .unit import unit
 # Panels of the left and of the right operand in a task, and the elements of depth that it walks at once, by unit:
 # the best of what bench/blocks.py tries.
 BLOCKS = {"vector": np.array([4, 4, 512]), "bf16": np.array([4, 4, 768]), "amx": np.array([4, 4, 128])}
-FEW = 8  # rows of a linear layer up to which its weight is read in place; packing is as fast from 12
-OUTPUTS = 64  # of a row in a task then
-SERIAL = 1 << 18  # products below which a launch costs more than it saves
-SUM = 4096  # products that are summed in one go: 128 of a lane, as in a tile, in four vectors of 8
-NONE, RELU, GELU, GELU_TANH = range(4)
-_ACTIVATIONS = {"none": NONE, "relu": RELU, "gelu": GELU, "gelu_tanh": GELU_TANH}
 
 
 def matmul(a, b):
@@ -48,18 +43,10 @@ def matmul_backward(dout, a, b):
 def linear(x, weight, bias=None, activation="none", save=False):
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     pre = empty(out.shape, x.dtype) if save and activation != "none" else None
-    if math.prod(x.shape[:-1]) > FEW:
-        product(_rows(out), _rows(x), weight.T[None], bias, activation, None if pre is None else _rows(pre))
+    if math.prod(x.shape[:-1]) <= few_rows.FEW:
+        few_rows.linear(out, pre, x, weight, None, bias, activation)
     else:
-        none = out.reshape(-1)[:0]
-        _few_rows(
-            _rows(out)[0],
-            none if pre is None else pre.reshape(-1),
-            _rows(x)[0],
-            contiguous(weight),
-            none if bias is None else contiguous(bias),
-            _ACTIVATIONS[activation],
-        )
+        product(_rows(out), _rows(x), weight.T[None], bias, activation, None if pre is None else _rows(pre))
     return out, pre
 
 
@@ -68,7 +55,7 @@ def linear_backward(dout, x, weight, bias, pre, activation):
     if activation != "none":
         dz = empty(dout.shape, dout.dtype)
         flat = (contiguous(dout).reshape(-1), contiguous(pre).reshape(-1))
-        _activation_backward(dz.reshape(-1), *flat, _ACTIVATIONS[activation])
+        activation_backward(dz.reshape(-1), *flat, ACTIVATIONS[activation])
     dx, dweight = empty(x.shape, x.dtype), empty(weight.shape, weight.dtype)
     product(_rows(dx), _rows(dz), weight[None])
     product(dweight[None], _rows(dz).swapaxes(1, 2), _rows(x))
@@ -127,7 +114,7 @@ def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False,
         first,
         b.rows,
         3 if own.unit.pairs and precision() == "high" else 1,
-        _ACTIVATIONS[activation],
+        ACTIVATIONS[activation],
         accumulate,
     )
 
@@ -186,26 +173,6 @@ def _put_row(out, row, add):
             out[c] = row[c]
 
 
-@subroutine
-def _finish(out, pre, bias, activation):
-    """Bias and activation of neighbours in a row of the output."""
-    if bias.size:
-        for i in range(out.size):
-            out[i] += bias[i]
-    if pre.size:
-        for i in range(out.size):
-            pre[i] = out[i]
-    if activation == GELU:
-        for i in range(out.size):
-            out[i] = gaussian.gelu(out[i])
-    elif activation == GELU_TANH:
-        for i in range(out.size):
-            out[i] = gaussian.gelu_tanh(out[i])
-    elif activation == RELU:
-        for i in range(out.size):
-            out[i] = 0 if out[i] < 0 else out[i]
-
-
 @lru_cache(None)
 def _product_kernel(unit):
     own = tile(unit)
@@ -244,7 +211,7 @@ def _product_kernel(unit):
                             if not whole:
                                 _put_row(row, scratch[r * across : r * across + broad], add)
                             if last and finishes:
-                                _finish(row, pre[first : first + broad], own_bias, activation)
+                                finish(row, pre[first : first + broad], own_bias, activation)
         end()
 
     code = unit.code
@@ -264,57 +231,3 @@ def _product_kernel(unit):
             block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate)
 
     return product
-
-
-@kernel("T[2] T[1] <- T[2] T[2] T[1] i8")
-def _few_rows(out, pre, x, weight, bias, activation):
-    rows, outputs = out.shape
-    if x.size * outputs < SERIAL:
-        _outputs(out, x, weight, 0, outputs)
-    else:
-        for task in prange(-(-outputs // OUTPUTS)):
-            _outputs(out, x, weight, task * OUTPUTS, min((task + 1) * OUTPUTS, outputs))
-    for r in range(rows):
-        _finish(out[r], pre[r * outputs : (r + 1) * outputs], bias, activation)
-
-
-@subroutine
-def _outputs(out, x, weight, first, end):
-    """Outputs [first, end) of each row."""
-    rows, depth = x.shape
-    for j in range(first, end):
-        for r in range(rows):
-            total = x.dtype.type(0)
-            for k in range(0, depth, SUM):
-                part = slice(k, min(k + SUM, depth))
-                total += _dot(x[r, part], weight[j, part])
-            out[r, j] = total
-
-
-@subroutine
-def _dot(x, y):
-    total = x.dtype.type(0)
-    for k in range(x.size):
-        total += x[k] * y[k]
-    return total
-
-
-@kernel("T[1] <- T[1] T[1] i8")
-def _activation_backward(dz, dout, pre, activation):
-    block = 4096
-    for task in prange(-(-dz.size // block)):
-        part = slice(task * block, (task + 1) * block)
-        _activation_gradient(dz[part], dout[part], pre[part], activation)
-
-
-@subroutine
-def _activation_gradient(dz, dout, pre, activation):
-    if activation == GELU:
-        for i in range(dz.size):
-            dz[i] = dout[i] * gaussian.gelu_derivative(pre[i])
-    elif activation == GELU_TANH:
-        for i in range(dz.size):
-            dz[i] = dout[i] * gaussian.gelu_tanh_derivative(pre[i])
-    else:
-        for i in range(dz.size):
-            dz[i] = 0 if pre[i] <= 0 else dout[i]

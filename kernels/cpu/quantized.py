@@ -1,7 +1,4 @@
-"""Products with rounded weights, and attention to rounded keys: what is read is widened in registers.
-
-A few rows of a linear layer cost the time in which the weight comes from memory, so it is read once, as it is stored.
-"""
+"""Weights and keys in fewer bits: rounded once, widened in registers where they are read."""
 
 import math
 from functools import lru_cache
@@ -12,15 +9,13 @@ from numba import prange
 from ..device import contiguous, empty
 from ..ops.attention import factor
 from ..ops.quantized import require_finite
-from . import few_queries, matmul
+from . import few_queries, few_rows, matmul
 from .attention import attention
 from .ids import checked
 from .kernel import kernel, primitive, subroutine
 from .maths import bf16_bits, widen
 from .rows import take_rows
 
-FEW = 16  # rows of a linear layer up to which its weight is not widened first; as fast from 24
-OUTPUTS = 64  # of a row in a task
 BLOCK = 1 << 14  # elements of a task that widens or rounds
 _CODES = {np.dtype(np.int8): "i1", np.dtype(np.uint16): "u2"}
 
@@ -43,19 +38,10 @@ def from_bf16(x):
 
 
 def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
-    rows = math.prod(x.shape[:-1])
-    if rows > FEW:
+    if math.prod(x.shape[:-1]) > few_rows.FEW_COMPACT:
         return matmul.linear(x, _widened(weight, scale, x.dtype), bias, activation)[0]
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
-    none = out.reshape(-1)[:0]
-    _linear_kernel(_CODES[weight.dtype])(
-        out.reshape(rows, weight.shape[0]),
-        contiguous(x).reshape(rows, x.shape[-1]),
-        contiguous(weight),
-        none if scale is None else contiguous(scale),
-        none if bias is None else contiguous(bias),
-        matmul._ACTIVATIONS[activation],
-    )
+    few_rows.linear(out, None, x, weight, scale, bias, activation)
     return out
 
 
@@ -83,43 +69,6 @@ def _widened(x, scale, dtype):
         flat = contiguous(x).reshape(rows, -1)
         _widen_kernel(_CODES[x.dtype])(out.reshape(flat.shape), flat, none if scale is None else contiguous(scale))
     return out
-
-
-@lru_cache(None)
-def _linear_kernel(code):
-    @kernel(f"T[2] <- T[2] {code}[2] T[1] T[1] i8", name=f"linear_{code}")
-    def linear(out, x, weight, scale, bias, activation):
-        outputs = out.shape[1]
-        if x.size * outputs < matmul.SERIAL:
-            _outputs(out, x, weight, scale, 0, outputs)
-        else:
-            for task in prange(-(-outputs // OUTPUTS)):
-                _outputs(out, x, weight, scale, task * OUTPUTS, min((task + 1) * OUTPUTS, outputs))
-        for r in range(out.shape[0]):
-            matmul._finish(out[r], out[r, :0], bias, activation)
-
-    return linear
-
-
-@subroutine
-def _outputs(out, x, weight, scale, first, end):
-    """Outputs [first, end) of each row."""
-    rows, depth = x.shape
-    for j in range(first, end):
-        for r in range(rows):
-            total = x.dtype.type(0)
-            for k in range(0, depth, matmul.SUM):
-                part = slice(k, min(k + matmul.SUM, depth))
-                total += _dot(x[r, part], weight[j, part])
-            out[r, j] = total * scale[j] if scale.size else total
-
-
-@subroutine
-def _dot(x, y):
-    total = x.dtype.type(0)
-    for k in range(x.size):
-        total += x[k] * widen(y[k])
-    return total
 
 
 @lru_cache(None)
