@@ -99,31 +99,33 @@ def test_every_gradient_agrees(pair: tuple[Any, GPT, Path], tmp_path: Path) -> N
         assert error(array, expected[name]) < 1e-4, name
 
 
-def test_gradients_in_bf16_are_nearer_than_autocast(pair: tuple[Any, GPT, Path]) -> None:
-    """Of all weights together, to those of float32; exact where this processor has no unit for bf16."""
+def test_gradients_in_bf16_are_as_near_as_those_of_autocast(pair: tuple[Any, GPT, Path]) -> None:
+    """To those of float32, of all weights together: the mean of eight draws, which scatters by a tenth."""
     import torch
 
     theirs, ours, _ = pair
-    ids = torch.tensor(ids_of(40))
 
-    def of_ours(mode: str) -> np.ndarray:
+    def of_ours(ids: np.ndarray, mode: str) -> np.ndarray:
         octavo.precision(mode)
         for parameter in ours.parameters():
             parameter.zero_grad()
-        ours.loss(ids[:, :-1].numpy(), ids[:, 1:].numpy()).backward()
+        ours.loss(ids[:, :-1], ids[:, 1:]).backward()
         octavo.precision("highest")
         return np.concatenate([parameter.grad.ravel() for parameter in ours.parameters()])
 
-    def of_theirs(autocast: bool) -> np.ndarray:
+    def of_theirs(ids: np.ndarray, autocast: bool) -> np.ndarray:
         theirs.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            loss = theirs(ids, labels=ids).loss
+            loss = theirs(torch.tensor(ids), labels=torch.tensor(ids)).loss
         loss.backward()
         return np.concatenate([parameter.grad.numpy().ravel() for parameter in theirs.parameters()])
 
-    exact, peer = of_ours("highest"), of_theirs(False)
-    off = np.linalg.norm(of_ours("medium") - exact) / np.linalg.norm(exact)
-    assert off <= np.linalg.norm(of_theirs(True) - peer) / np.linalg.norm(peer)
+    def off(found: np.ndarray, exact: np.ndarray) -> float:
+        return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
+
+    draws = [ids_of(40, seed) for seed in range(8)]
+    mean = np.mean([off(of_ours(ids, "medium"), of_ours(ids, "highest")) for ids in draws])
+    assert mean <= 1.1 * np.mean([off(of_theirs(ids, True), of_theirs(ids, False)) for ids in draws])
 
 
 @pytest.mark.parametrize("cache", [True, False], ids=["cache", "no cache"])

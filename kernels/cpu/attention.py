@@ -21,7 +21,7 @@ from ..device import contiguous, empty, precision, threads, zeros
 from ..ops.attention import factor
 from . import few_queries
 from .kernel import kernel, primitive, subroutine
-from .maths import exp
+from .maths import bf16_bits, exp, widen
 from .reduce import sum as sum_over
 from .tile import tile
 from .unit import unit
@@ -59,7 +59,7 @@ def attention(q, k, v, causal=True, scale=None, save=False):
         )
         forward, _ = _kernels(own.unit)
         scratch = _scratch(own.unit, panels, floats)
-        forward(out, lse, *scratch, q, k, v, factor(q, scale), shares, causal)
+        forward(out, lse, *scratch, q, k, v, *_power_and_rest(factor(q, scale)), shares, causal)
     return out, lse if save else None
 
 
@@ -91,12 +91,21 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     _, backward = _kernels(own.unit)
     scratch = _scratch(own.unit, panels, floats)
     arrays = contiguous(dout), q, k, v, contiguous(out), contiguous(lse)
-    backward(dq, dk, dv, *scratch, *arrays, factor(q, scale), causal)
+    backward(dq, dk, dv, *scratch, *arrays, *_power_and_rest(factor(q, scale)), causal)
     return dq[0] if shares == 1 else sum_over(dq, 0, False), dk, dv
 
 
 def _tile(x):
     return tile(unit(x.dtype, "medium" if precision() == "medium" else "highest"))
+
+
+def _power_and_rest(scale):
+    """A power of two, which rounding to bf16 does not notice, and what it leaves of the scale, from 1 to below 2.
+
+    Queries that are packed times the scale itself would be rounded twice in the backward pass, and once before.
+    """
+    mantissa, exponent = math.frexp(scale)
+    return 2.0 ** (exponent - 1), 2 * mantissa
 
 
 def _up(n, multiple):
@@ -135,8 +144,8 @@ def _hide_keys(scores, seen):
 
 
 @subroutine
-def _softmax_block(scores, state):
-    """Turn a block of scores into exp(score - running maximum); True if a maximum rose.
+def _softmax_block(scores, state, rest):
+    """Turn a block of scores into exp(rest (score - running maximum)); True if a maximum rose.
 
     state: the running maxima, the sums, and the factors by which what was summed before is to shrink.
     """
@@ -157,12 +166,12 @@ def _softmax_block(scores, state):
         rose += top[c] > rescale[c]
     if rose:
         for c in range(across):
-            rescale[c] = exp(rescale[c] - top[c])
+            rescale[c] = exp(rest * (rescale[c] - top[c]))
             total[c] *= rescale[c]
     for r in range(keys):
         row = scores[r]
         for c in range(across):
-            e = exp(row[c] - top[c])
+            e = exp(rest * (row[c] - top[c]))
             row[c] = e
             total[c] += e
     return rose > 0
@@ -177,25 +186,14 @@ def _rescale_rows(x, factors):
 
 
 @subroutine
-def _weights_and_gradient(p, ds, lse, delta, scale):
-    """p: scores to probabilities; ds: gradient of the probabilities, times scale, to that of the scores."""
+def _weights_and_gradient(p, ds, lse, delta, power, rest):
+    """p: scores to probabilities; ds: gradient of the probabilities to that of the scores; both times power already."""
     for r in range(p.shape[0]):
-        p_row, ds_row, log_total, shift = p[r], ds[r], lse[r], scale * delta[r]
+        p_row, ds_row, log_total, shift = p[r], ds[r], lse[r], power * rest * delta[r]
         for c in range(p_row.size):
-            weight = exp(p_row[c] - log_total)
+            weight = exp(rest * p_row[c] - log_total)
             p_row[c] = weight
-            ds_row[c] = weight * (ds_row[c] - shift)
-
-
-@subroutine
-def _row_products(out, x, y, h):
-    """out[r] = Σ_d x[r, h, d] y[r, h, d]."""
-    for r in range(x.shape[0]):
-        x_row, y_row = x[r, h], y[r, h]
-        total = x.dtype.type(0)
-        for d in range(x_row.size):
-            total += x_row[d] * y_row[d]
-        out[r] = total
+            ds_row[c] = weight * (rest * ds_row[c] - shift)
 
 
 @subroutine
@@ -239,6 +237,21 @@ def _kernels(unit):
 
     as_panel = rounded if unit.pairs else _same
 
+    @primitive
+    def entered(x):
+        """A number as it enters a product."""
+        return widen(bf16_bits(x)) if per == 2 else x
+
+    @subroutine
+    def row_products(out, x, y, h):
+        """out[r] = Σ_d x[r, h, d] y[r, h, d], x as it enters the products that out is taken off from."""
+        for r in range(x.shape[0]):
+            x_row, y_row = x[r, h], y[r, h]
+            total = x.dtype.type(0)
+            for d in range(x_row.size):
+                total += entered(x_row[d]) * y_row[d]
+            out[r] = total
+
     @subroutine
     def fill_tall(panels, start, x, scale):
         """All panels of the columns of x, which has a row for each element of depth; the last holds the last ones."""
@@ -259,7 +272,7 @@ def _kernels(unit):
                 _put(row, room[c * across : c * across + row.size], add)
 
     @subroutine
-    def attend(out, lse, q, keys, panels, starts, floats, at, q0, h, scale, causal):
+    def attend(out, lse, q, keys, panels, starts, floats, at, q0, h, power, rest, causal):
         """One panel of queries of a head, whose keys and values are packed."""
         queries, width = q.shape
         k_panels, v_panels, q_panel = _part(panels, starts, 0), _part(panels, starts, 1), _part(panels, starts, 2)
@@ -268,7 +281,7 @@ def _kernels(unit):
         state = _part(floats, at, 3)[: 3 * across].reshape(3, across)
         tall = -(-width // height) * height
         rows, sum_rows = scores[: block * across].reshape(block, across), sums[: tall * across].reshape(tall, across)
-        fill_right(q_panel, 0, q, q0, deep(width), scale)
+        fill_right(q_panel, 0, q, q0, deep(width), power)
         state[0] = -np.inf
         state[1] = 0
         count = min(across, queries - q0)
@@ -280,7 +293,7 @@ def _kernels(unit):
                 multiply(k_panels, (key + t) * deep(width), q_panel, 0, scores, t * across, deep(width), across, 0)
             if causal and key + n > last_seen + 1:
                 _hide_future(rows[:n], key, last_seen)
-            if _softmax_block(rows[:n], state) and key:
+            if _softmax_block(rows[:n], state, rest) and key:
                 _rescale_rows(sum_rows, state[2])
             p = as_panel(p_panel, scores, n)
             for d in range(0, width, height):
@@ -291,12 +304,12 @@ def _kernels(unit):
         _rescale_rows(sum_rows, state[2])
         put_transposed(out, q0, count, h, sum_rows, room, False)
         for c in range(min(count, lse.size)):
-            lse[q0 + c] = state[0, c] + math.log(state[1, c])
+            lse[q0 + c] = rest * state[0, c] + math.log(state[1, c])
 
     code = unit.code
 
-    @kernel(f"T[4] T[3] {code}[2] T[2] <- i8[1] i8[1] T[4s] T[4s] T[4s] T i8 b1", name=f"attention_{unit.name}")
-    def forward(out, lse, panels, floats, starts, at, q, k, v, scale, shares, causal):
+    @kernel(f"T[4] T[3] {code}[2] T[2] <- i8[1] i8[1] T[4s] T[4s] T[4s] T T i8 b1", name=f"attention_{unit.name}")
+    def forward(out, lse, panels, floats, starts, at, q, k, v, power, rest, shares, causal):
         (batch, queries, heads, width), keys, groups = out.shape, k.shape[1], k.shape[2]
         group, high = heads // groups, -(-queries // across)
         for task in prange(batch * groups * shares):
@@ -313,29 +326,30 @@ def _kernels(unit):
                     break
                 h, q0 = g * group + i % group, i // group * across
                 own_lse = lse[b, h] if lse.size else lse.reshape(-1)
-                attend(out[b], own_lse, q[b, :, h], keys, own_panels, starts, own_floats, at, q0, h, scale, causal)
+                own_q = q[b, :, h]
+                attend(out[b], own_lse, own_q, keys, own_panels, starts, own_floats, at, q0, h, power, rest, causal)
             end()
 
     @subroutine
-    def pack_queries(q, dout, panels, starts, scale):
+    def pack_queries(q, dout, panels, starts, power):
         (queries, width), one = q.shape, q.dtype.type(1)
         for t in range(0, queries, height):
-            fill_left(panels, starts[0] + t * deep(width), q, t, deep(width), scale)
+            fill_left(panels, starts[0] + t * deep(width), q, t, deep(width), power)
             fill_left(panels, starts[1] + t * deep(width), dout, t, deep(width), one)
         fill_tall(panels, starts[2], q, one)
         fill_tall(panels, starts[3], dout, one)
 
     @subroutine
-    def pack_keys(k, v, panels, starts, scale):
+    def pack_keys(k, v, panels, starts, power):
         (n, width), one = k.shape, k.dtype.type(1)
         for s in range(0, n, across):
             fill_right(panels, starts[4] + s * deep(width), k, s, deep(width), one)
-            fill_right(panels, starts[5] + s * deep(width), v, s, deep(width), scale)
+            fill_right(panels, starts[5] + s * deep(width), v, s, deep(width), power)
         for d in range(0, width, across):
             fill_right(panels, starts[6] + d * deep(keys_block), k.T, d, deep(keys_block), one)
 
     @subroutine
-    def attend_backward(lse, panels, starts, floats, at, where, sizes, scale, causal):
+    def attend_backward(lse, panels, starts, floats, at, where, sizes, power, rest, causal):
         """A block of keys: its dk and dv, and what it adds to dq."""
         (queries, width), (key, n, keys) = sizes, where
         q_left, do_left, q_tall, do_tall = (
@@ -366,7 +380,7 @@ def _kernels(unit):
                         _hide_keys(p_rows[row : row + tile], last_seen + 1 - s)
                     rows = slice(q0 + t, q0 + t + tile)
                     _weights_and_gradient(
-                        p_rows[row : row + tile], ds_rows[row : row + tile], lse[rows], delta[rows], scale
+                        p_rows[row : row + tile], ds_rows[row : row + tile], lse[rows], delta[rows], power, rest
                     )
                     x = ds_rows[row : row + height, : n - s]
                     fill_left(ds_left, deep(s) * height, x, 0, deep(across), lse.dtype.type(1))
@@ -385,10 +399,10 @@ def _kernels(unit):
                         multiply(do_tall, a, own_p, 0, dv, c, deep(depth), across, 1)
                         multiply(q_tall, a, own_ds, 0, dk, c, deep(depth), across, 1)
 
-    signature = f"T[5] T[4] T[4] {code}[2] T[2] <- i8[1] i8[1] T[4] T[4s] T[4s] T[4s] T[4] T[3] T b1"
+    signature = f"T[5] T[4] T[4] {code}[2] T[2] <- i8[1] i8[1] T[4] T[4s] T[4s] T[4s] T[4] T[3] T T b1"
 
     @kernel(signature, name=f"attention_backward_{unit.name}")
-    def backward(dq, dk, dv, panels, floats, starts, at, dout, q, k, v, out, lse, scale, causal):
+    def backward(dq, dk, dv, panels, floats, starts, at, dout, q, k, v, out, lse, power, rest, causal):
         shares, batch, queries, heads, width = dq.shape
         keys, groups = k.shape[1], k.shape[2]
         group = heads // groups
@@ -400,8 +414,8 @@ def _kernels(unit):
             dk_sums, dv_sums = _part(own_floats, at, 2), _part(own_floats, at, 3)
             begin()
             for h in range(g * group, (g + 1) * group):
-                pack_queries(q[b, :, h], dout[b, :, h], own_panels, starts, scale)
-                _row_products(delta, dout[b], out[b], h)
+                pack_queries(q[b, :, h], dout[b, :, h], own_panels, starts, power)
+                row_products(delta, dout[b], out[b], h)
                 dq_sums[:] = 0
                 for turn in range(-(-keys // (shares * keys_block))):
                     key = dealt(turn, share, shares) * keys_block
@@ -409,9 +423,9 @@ def _kernels(unit):
                         break
                     n = min(keys_block, keys - key)
                     part = slice(key, key + n)
-                    pack_keys(k[b, part, g], v[b, part, g], own_panels, starts, scale)
+                    pack_keys(k[b, part, g], v[b, part, g], own_panels, starts, power)
                     where, sizes = (key, n, keys), (queries, width)
-                    attend_backward(lse[b, h], own_panels, starts, own_floats, at, where, sizes, scale, causal)
+                    attend_backward(lse[b, h], own_panels, starts, own_floats, at, where, sizes, power, rest, causal)
                     for s in range(0, n, across):
                         part, count, add = slice(s * tall, (s + across) * tall), min(across, n - s), h > g * group
                         put_transposed(dk[b], key + s, count, g, dk_sums[part].reshape(tall, across), room, add)
