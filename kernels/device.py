@@ -8,6 +8,7 @@ import weakref
 from collections import defaultdict
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -216,9 +217,8 @@ def usable_precision(mode: str) -> str:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {mode!r}")
     if mode == "highest":
         return mode
-    from .cpu.unit import bf16
-
-    worth = {"highest": True, "high": bf16() == "amx", "medium": bf16() != ""}
+    unit = import_module(".cpu.unit", __package__).bf16()  # a backend, which those who import this file do not know
+    worth = {"highest": True, "high": unit == "amx", "medium": unit != ""}
     return next(m for m in PRECISIONS[PRECISIONS.index(mode) :: -1] if worth[m])
 
 
