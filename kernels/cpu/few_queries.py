@@ -7,6 +7,7 @@ import numpy as np
 from numba import prange
 
 from ..device import contiguous
+from .few_rows import dot
 from .kernel import kernel, subroutine
 from .maths import exp, widen
 from .simd import row_max
@@ -50,7 +51,7 @@ def _attend_head(out, lse, q, k, v, head, scale, causal):
         seen = keys - queries + t + 1 if causal else keys
         query, row = q[b, t, h], out[b, t, h]
         for s in range(seen):
-            scores[s] = scale * _dot(query, k[s, b, g])
+            scores[s] = scale * dot(query, k[s, b, g])
         top = row_max(scores, 0, seen)
         total = _exp_sum(scores[:seen], top)
         row[:] = 0
@@ -60,14 +61,6 @@ def _attend_head(out, lse, q, k, v, head, scale, causal):
             row[d] /= total
         if lse.size:
             lse[b, h, t] = top + math.log(total)
-
-
-@subroutine
-def _dot(x, y):
-    total = x.dtype.type(0)
-    for d in range(x.size):
-        total += x[d] * widen(y[d])
-    return total
 
 
 @subroutine

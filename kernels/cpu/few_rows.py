@@ -17,7 +17,7 @@ FEW_COMPACT = 16  # and than widening one of fewer bits; as fast from 24
 OUTPUTS = 64  # of a row in a task
 SERIAL = 1 << 18  # products below which a launch costs more than it saves
 SUM = 4096  # products that are summed in one go: 128 of a lane, as in a tile, in four vectors of 8
-_CODES = {np.dtype(np.int8): "i1", np.dtype(np.uint16): "u2"}
+CODES = {np.dtype(np.int8): "i1", np.dtype(np.uint16): "u2"}  # in the signature of a kernel
 
 
 def linear(out, pre, x, weight, scale, bias, activation):
@@ -26,7 +26,7 @@ def linear(out, pre, x, weight, scale, bias, activation):
     `pre` (..., O), if there is one, receives what f is applied to.
     """
     rows, none = math.prod(x.shape[:-1]), out.reshape(-1)[:0]
-    _kernel(_CODES.get(weight.dtype, "T"))(
+    _kernel(CODES.get(weight.dtype, "T"))(
         out.reshape(rows, weight.shape[0]),
         none if pre is None else pre.reshape(-1),
         contiguous(x).reshape(rows, x.shape[-1]),
@@ -62,12 +62,13 @@ def _outputs(out, x, weight, scale, first, end):
             total = x.dtype.type(0)
             for k in range(0, depth, SUM):
                 part = slice(k, min(k + SUM, depth))
-                total += _dot(x[r, part], weight[j, part])
+                total += dot(x[r, part], weight[j, part])
             out[r, j] = total * scale[j] if scale.size else total
 
 
 @subroutine
-def _dot(x, y):
+def dot(x, y):
+    """Σ x y, y as it is stored."""
     total = x.dtype.type(0)
     for k in range(x.size):
         total += x[k] * widen(y[k])

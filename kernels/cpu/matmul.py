@@ -83,12 +83,8 @@ def pack_right(b):
 
 def _packed(x, side):
     mode = precision()
-    own = tile(unit(_result(x), mode))
+    own = tile(unit(x.dtype, mode))
     return Packed(pack(x[None], own, side, parts=2 if own.unit.pairs and mode == "high" else 1), *x.shape[1:])
-
-
-def _result(x):
-    return np.dtype(np.float32) if x.dtype.kind == "u" else x.dtype
 
 
 def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False, first=0):

@@ -28,8 +28,8 @@ class Panel(NamedTuple):
     """How the panels of one operand are made.
 
     `fill(panel, start, x, first, depth, scale)` writes the one of rows [first, first + across) of x (R, K), of any
-    strides: scale x, zeros beyond x, `depth` elements. x holds floats, or the bits of bf16. Where elements are pairs,
-    `fill_rest` writes what rounding leaves of them, rounded.
+    strides: scale x, zeros beyond x, `depth` elements. Where elements are pairs, `fill_rest` writes what rounding
+    leaves of them, rounded.
     """
 
     across: int
@@ -89,8 +89,8 @@ def _float_at(x, i, k, scale):
 def _pair_of(bits: Any) -> Any:
     @primitive
     def pair_at(x, i, k, scale):
-        low = bits(widen(x[i, 2 * k]) * scale)
-        high = bits(widen(x[i, 2 * k + 1]) * scale) if 2 * k + 1 < x.shape[1] else np.uint16(0)
+        low = bits(x[i, 2 * k] * scale)
+        high = bits(x[i, 2 * k + 1] * scale) if 2 * k + 1 < x.shape[1] else np.uint16(0)
         return np.uint32(high) << np.uint32(16) | np.uint32(low)
 
     return pair_at
@@ -136,8 +136,7 @@ class _Source:
         struct = ctx.make_array(array_type)(ctx, b, array)
         self.b, self.unit, self.scale, self.rest = b, unit, scale, rest
         self.data, self.steps = struct.data, cgutils.unpack_tuple(b, struct.strides, 2)
-        self.is_bf16 = array_type.dtype == types.uint16
-        self.scalar = BFloatType() if self.is_bf16 else llvm_type(array_type.dtype)
+        self.scalar = llvm_type(array_type.dtype)
         self.per = 2 if unit.pairs else 1
 
     def along(self, i: Any, k: Any, count: int) -> Any:
@@ -158,8 +157,6 @@ class _Source:
         offset = b.add(b.mul(i, self.steps[0]), b.mul(k, self.steps[1]))
         cell = b.gep(b.bitcast(self.data, I8.as_pointer()), [offset])
         value = load_from(b, cell, ir.VectorType(self.scalar, count))
-        if self.is_bf16:
-            value = b.fpext(value, ir.VectorType(_F32, count))
         return b.fmul(value, splat(b, self.scale, value.type))
 
     def _pairs(self, floats: Any) -> Any:

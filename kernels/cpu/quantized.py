@@ -17,7 +17,6 @@ from .maths import bf16_bits, widen
 from .rows import take_rows
 
 BLOCK = 1 << 14  # elements of a task that widens or rounds
-_CODES = {np.dtype(np.int8): "i1", np.dtype(np.uint16): "u2"}
 
 
 def quantize_int8(weight):
@@ -67,7 +66,9 @@ def _widened(x, scale, dtype):
     none = out.reshape(-1)[:0]
     if out.size:
         flat = contiguous(x).reshape(rows, -1)
-        _widen_kernel(_CODES[x.dtype])(out.reshape(flat.shape), flat, none if scale is None else contiguous(scale))
+        _widen_kernel(few_rows.CODES[x.dtype])(
+            out.reshape(flat.shape), flat, none if scale is None else contiguous(scale)
+        )
     return out
 
 
