@@ -55,10 +55,9 @@ class _Pool:
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         size = _rounded(math.prod(shape) * dtype.itemsize)
-        if not self.free[size]:
-            size = self._made_room(size)
-        block = self.free[size].pop()
-        self.reserved -= size
+        block = self._reuse(size)
+        if block is None:
+            size, block = self._another(size)
         array = np.ndarray(shape, dtype, block)
         lease = _Lease(array, self._give_back)
         lease.block, lease.size = block, size
@@ -74,23 +73,28 @@ class _Pool:
         self.reserved += lease.size
         self.free[lease.size].append(lease.block)
 
-    def _made_room(self, size: int) -> int:
-        """The size of a free block that a request of `size` may have."""
-        larger = min((s for s, blocks in self.free.items() if blocks and size < s <= 2 * size), default=None)
-        if larger is not None:
-            return larger
+    def _reuse(self, size: int) -> mmap.mmap | None:
+        """A free block of exactly this size, if there is one; other threads may take it in between."""
+        try:
+            block = self.free[size].pop()
+        except IndexError:
+            return None
+        self.reserved -= size
+        return block
+
+    def _another(self, size: int) -> tuple[int, mmap.mmap]:
+        """A free block of up to twice the size, or a new one, and its size."""
+        for larger in sorted(s for s in list(self.free) if size < s <= 2 * size):
+            if block := self._reuse(larger):
+                return larger, block
         if size >= _LARGE:
             self._shrink(size)
-        self.free[size].append(self._map(size))
-        self.reserved += size
-        return size
+        return size, self._map(size)
 
     def _shrink(self, size: int) -> None:
         """Return as much as `size` to the system, of free blocks, the largest first."""
-        for s in sorted(self.free, reverse=True):
-            while self.free[s] and size > 0:
-                self.free[s].pop()
-                self.reserved -= s
+        for s in sorted(list(self.free), reverse=True):
+            while size > 0 and self._reuse(s):
                 size -= s
 
     def _map(self, size: int) -> mmap.mmap:

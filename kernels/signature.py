@@ -18,7 +18,7 @@ Targets: TypeAlias = Annotated[np.ndarray, "float or integer"]  # ids, or floats
 BFloats: TypeAlias = Annotated[np.ndarray, "uint16 (bits of bfloat16)"]
 Compact: TypeAlias = Annotated[np.ndarray, "int8 or uint16 (bits of bfloat16)"]
 
-KINDS = {
+KINDS = {  # kinds of dtypes, or dtypes
     "float": ("f",),
     "integer": ("i", "u"),
     "boolean": ("b",),
@@ -26,12 +26,10 @@ KINDS = {
     "constant": ("f",),
     "float64": ("f",),
     "float or integer": ("f", "i", "u"),
+    "uint16 (bits of bfloat16)": ("u2",),
+    "int8 or uint16 (bits of bfloat16)": ("i1", "u2"),
 }
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-COMPACT = {
-    "uint16 (bits of bfloat16)": (np.dtype(np.uint16),),
-    "int8 or uint16 (bits of bfloat16)": (np.dtype(np.int8), np.dtype(np.uint16)),
-}
 
 
 class Interval(NamedTuple):
@@ -84,10 +82,8 @@ class Array(NamedTuple):
 
     def takes(self, dtype: np.dtype) -> bool:
         """Whether arrays of a dtype may come here."""
-        kinds = KINDS.get(self.kind)
-        if kinds is None:
-            return dtype in COMPACT[self.kind]
-        return dtype.kind in kinds and (dtype.kind != "f" or dtype in FLOATS)
+        kinds = KINDS[self.kind]
+        return dtype.str[1:] in kinds or (dtype.kind in kinds and (dtype.kind != "f" or dtype in FLOATS))
 
 
 def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None, low: int = 0) -> None:
