@@ -9,6 +9,7 @@ from collections import defaultdict
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,20 +134,27 @@ def _rounded(size: int) -> int:
 _pool = _Pool()
 
 
-def empty(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An uninitialised C-contiguous array on a 64-byte boundary, from the pool."""
+def empty(shape: int | tuple[int, ...], dtype: Any, device: str = "cpu") -> Any:
+    """An uninitialised C-contiguous array: from the pool, on a 64-byte boundary; on a GPU from CuPy's pool."""
     shape = (shape,) if isinstance(shape, int) else shape
+    if device != "cpu":
+        return _cuda().empty(shape, dtype)
     array = _pool.take(shape, np.dtype(dtype))
     if _pool.poisoned:
         array.reshape(-1).view(np.uint8)[...] = 0xFF  # every float a NaN, every signed integer -1
     return array
 
 
-def zeros(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray:
+def zeros(shape: int | tuple[int, ...], dtype: Any, device: str = "cpu") -> Any:
     """`empty`, filled with zeros."""
-    array = empty(shape, dtype)
+    array = empty(shape, dtype, device)
     array.fill(0)
     return array
+
+
+def zeros_like(x: Any) -> Any:
+    """An array of zeros of x's shape and dtype, where x is."""
+    return zeros(x.shape, x.dtype, of(x))
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:
@@ -226,29 +234,81 @@ def usable_precision(mode: str) -> str:
     return next(m for m in PRECISIONS[PRECISIONS.index(mode) :: -1] if worth[m])
 
 
+BACKENDS: dict[type, str] = {np.ndarray: "cpu"}
+"""The backend of each class of arrays; one that is loaded enters its own."""
+
+
 def of(x: Any) -> str:
-    """The backend of an array: "cpu" for a NumPy array. Raises TypeError for anything else."""
-    if isinstance(x, np.ndarray):
-        return "cpu"
+    """The backend of an array: "cpu" for a NumPy array, "cuda" for one on a GPU. Raises TypeError for anything else."""
+    for kind in (type(x), *type(x).__mro__):
+        if kind in BACKENDS:
+            return BACKENDS[kind]
     raise TypeError(f"expected a NumPy array, got {type(x).__name__}; np.asarray makes one of lists and numbers")
 
 
 def choose(device: str = "auto") -> str:
-    """The device that a name stands for: "auto" and "cpu" are the CPU until the CUDA backend is there.
+    """The device that a name stands for: "auto" is a GPU if one works, else the CPU, and says which.
 
-    Raises ValueError for a name that is not "auto", "cpu", "cuda" or "cuda:<n>", RuntimeError with the cause for a
-    device that cannot be had.
+    Raises ValueError for a name that is not "auto", "cpu", "cuda" or "cuda:<n>", RuntimeError with the cause and the
+    cure for a device that cannot be had.
     """
-    if device in ("auto", "cpu"):
-        return "cpu"
-    if device == "cuda" or (device.startswith("cuda:") and device[5:].isdigit()):
-        raise RuntimeError(f"device {device!r}: {why_no_gpu()}; use device='cpu' or 'auto'")
-    raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:<number>', got {device!r}")
+    if device == "cpu":
+        return device
+    if device == "auto":
+        found = "cpu" if _EMULATED or why_no_gpu() else "cuda"
+        log.info("device: %s", found if found == "cuda" else f"cpu ({why_no_gpu() or 'the emulator is for tests'})")
+        return found
+    name, _, number = device.partition(":")
+    if name != "cuda" or ((number or device.endswith(":")) and not number.isdigit()):
+        raise ValueError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:<number>', got {device!r}")
+    if why := why_no_gpu():
+        raise RuntimeError(f"device {device!r}: {why}; or use device='cpu'")
+    _cuda().use(int(number or 0))
+    return device
 
 
+_EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
+_EXTRA = "pip install 'octavo[cu13]' (for drivers of CUDA 12: octavo[cu12])"
+
+
+@lru_cache(None)
 def why_no_gpu() -> str:
-    """The reason why kernels do not run on a GPU."""
-    return "this version of Octavo has no CUDA backend"
+    """The reason why kernels do not run on a GPU, and the cure; empty where they do."""
+    missing = [m for m in ("numba_cuda", *(() if _EMULATED else ("cupy",))) if find_spec(m) is None]
+    if missing:
+        return f"{' and '.join(missing)} missing: {_EXTRA}"
+    try:
+        _cuda()
+    except ImportError as error:
+        return f"the CUDA libraries do not load ({error}): {_EXTRA} in a new environment"
+    except Exception as error:
+        return f"CUDA does not start ({error}): check that nvidia-smi shows a GPU and a driver of CUDA 12 or later"
+    return ""
+
+
+def _cuda() -> Any:
+    """What CUDA kernels run on; loaded when it is first asked for."""
+    return import_module(".cuda.runtime", __package__).target()
+
+
+def to(x: Any, device: str) -> Any:
+    """`x` on a device; itself if it is there."""
+    if of(x) == device.partition(":")[0]:
+        return x
+    return _cuda().get(x) if device == "cpu" else _cuda().put(np.ascontiguousarray(x).reshape(x.shape))
+
+
+def cast(x: Any, dtype: np.dtype) -> Any:
+    """`x` with elements of a float dtype; itself if they are."""
+    if x.dtype == dtype:
+        return x
+    return x.astype(dtype) if of(x) == "cpu" else import_module(".cuda.pointwise", __package__).cast(x, dtype)
+
+
+def synchronize() -> None:
+    """Wait until the GPU has done what it was given."""
+    if "cuda" in BACKENDS.values():
+        _cuda().synchronize()
 
 
 REFERENCE_ONLY = os.environ.get("OCTAVO_REFERENCE", "") not in ("", "0")

@@ -182,7 +182,8 @@ class Op:
     def _checked(self, args: list[Any]) -> str:
         """`_check`, but for what has passed it before: a program calls an op with the same shapes again and again."""
         try:
-            key = tuple([(x.shape, x.dtype) if type(x) is np.ndarray else (x.__class__, x) for x in args])
+            arrays = device.BACKENDS
+            key = tuple([(x.__class__, (x.shape, x.dtype) if x.__class__ in arrays else x) for x in args])  # type: ignore
             found = self._passed.get(key)
         except TypeError:  # a list
             return self._check(args)
@@ -260,10 +261,10 @@ class Op:
 
     def _promote(self, args: list[Any]) -> None:
         one = [i for i, a in enumerate(self.arrays) if not a.is_list and a.kind != "float64"]
-        floats = [i for i in one if isinstance(args[i], np.ndarray) and args[i].dtype.kind == "f"]
+        floats = [i for i in one if hasattr(args[i], "dtype") and args[i].dtype.kind == "f"]
         dtype = np.result_type(*(args[i].dtype for i in floats))
         for i in floats:
-            args[i] = args[i].astype(dtype, copy=False)
+            args[i] = device.cast(args[i], dtype)
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
@@ -274,9 +275,8 @@ class Op:
     def _choose(self, backend: str) -> Callable[..., Any]:
         if self.view:
             return self.reference
-        if device.REFERENCE_ONLY:
-            return self._run_reference
-        return self.kernel(backend or "cpu")
+        backend = backend or "cpu"
+        return self._run_reference if device.REFERENCE_ONLY and backend == "cpu" else self.kernel(backend)
 
     def _run_reference(self, *args: Any) -> Any:
         """The body; NumPy's scalars become arrays of no axes, as backends return them."""
@@ -288,6 +288,8 @@ class Op:
         found = self._kernels.get(backend)
         if found is None:
             module = import_module(f".{backend}.{self.family}", __package__)
+            if reason := getattr(module, "LACKS", {}).get(self.name):
+                raise NotImplementedError(f"{self.name}: not on {backend}: {reason}; use arrays on the CPU")
             found = self._kernels[backend] = getattr(module, self.name)
         return found
 

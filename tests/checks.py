@@ -98,6 +98,50 @@ def parity(op: Op, backend: str = "cpu") -> None:
                         assert _same_bits(g, f), f"{where}: result {k} differs from the first run's bits"
 
 
+def on_device(op: Op, most: int = 3000) -> None:
+    """2. for arrays on the GPU: samples of at most so many elements in all, or the smallest one.
+
+    In float32 as they are; the smallest also in float64, strided, and twice with the same bits.
+    """
+    ulps = find(op.name).ulps
+    samples = sorted(samples_of(op), key=Sample.size)
+    for k, sample in enumerate(s for s in samples if s is samples[0] or s.size() <= most):
+        bound = op._bind(list(sample.args), sample.kwargs)
+        for dtype in DTYPES[: 1 if k else 2]:
+            args = [_cast(x, dtype) for x in bound]
+            expected = _results(op, [_cast(_copy(x), np.float64) for x in args], reference=True)
+            first = None
+            for layout in (_copy,) if k or op.in_place else (_copy, _strided):
+                got = _device_results(op, args, layout)
+                where = f"{op.name}{sample} {np.dtype(dtype).name} {layout.__name__} on the GPU"
+                typed = 0 if op.no_gradient else len(op.outputs)
+                for r, (g, e) in enumerate(zip(got, expected, strict=True)):
+                    _compare(f"{where}: result {r}", g, e, dtype, ulps, r < typed)
+                    assert first is None or _same_bits(g, first[r]), f"{where}: result {r} differs from the first run's"
+                first = got
+
+
+def _device_results(op: Op, args: list[Any], layout: Any) -> list[Any]:
+    moved = [_moved(layout(_copy(x)), layout is _strided) for x in args]
+    run = op.reference if op.view else op.kernel("cuda")
+    results = run(*moved, True) if op.takes_save else run(*moved)
+    if op.in_place:
+        results = [x for a, xs in zip(op.arrays, moved, strict=False) if a.is_list and xs is not None for x in xs]
+    found = _flat(results if isinstance(results, (tuple, list)) else [results])
+    return [r if r is None else device.to(r, "cpu") for r in found]
+
+
+def _moved(x: Any, strided: bool) -> Any:
+    """Arrays on the GPU, their strides with them."""
+    if isinstance(x, list) and x and isinstance(x[0], np.ndarray):
+        return [_moved(e, strided) for e in x]
+    if not isinstance(x, np.ndarray):
+        return x
+    if strided and x.ndim and x.base is not None:
+        return device.to(x.base, "cuda")[..., 1::2]
+    return device.to(x, "cuda")
+
+
 def _compare_unsaved(op, where, args, expected, dtype, ulps) -> None:
     got = _results(op, args, save=False)
     for k, g in enumerate(got):

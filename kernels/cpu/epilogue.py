@@ -2,7 +2,7 @@
 
 from numba import prange
 
-from . import gaussian
+from . import gates
 from .kernel import kernel, subroutine
 
 NONE, RELU, GELU, GELU_TANH = range(4)
@@ -20,10 +20,10 @@ def finish(out, pre, bias, activation):
             pre[i] = out[i]
     if activation == GELU:
         for i in range(out.size):
-            out[i] = gaussian.gelu(out[i])
+            out[i] = gates.gelu(out[i])
     elif activation == GELU_TANH:
         for i in range(out.size):
-            out[i] = gaussian.gelu_tanh(out[i])
+            out[i] = gates.gelu_tanh(out[i])
     elif activation == RELU:
         for i in range(out.size):
             out[i] = 0 if out[i] < 0 else out[i]
@@ -41,10 +41,10 @@ def activation_backward(dz, dout, pre, activation):
 def _activation_gradient(dz, dout, pre, activation):
     if activation == GELU:
         for i in range(dz.size):
-            dz[i] = dout[i] * gaussian.gelu_derivative(pre[i])
+            dz[i] = dout[i] * gates.gelu_derivative(pre[i])
     elif activation == GELU_TANH:
         for i in range(dz.size):
-            dz[i] = dout[i] * gaussian.gelu_tanh_derivative(pre[i])
+            dz[i] = dout[i] * gates.gelu_tanh_derivative(pre[i])
     else:
         for i in range(dz.size):
             dz[i] = 0 if pre[i] <= 0 else dout[i]

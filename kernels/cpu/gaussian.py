@@ -1,4 +1,4 @@
-"""erf and the Gaussian error linear unit, branch-free as in maths.py.
+"""erf and the tail of the normal distribution, branch-free as in maths.py.
 
 Everything comes from the tail erfc(a) / 2 = exp(-a**2) M(a), a >= 0, where M is a polynomial in u = 1 / (1 + c a): the
 interpolant, made in 60 digits at Chebyshev's points, of erfc(a) exp(a**2) / 2 up to a = 6 (float32) or 12. The tail
@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from .kernel import primitive
-from .maths import by_format, decay, sigmoid
+from .maths import by_format, decay
 from .simd import horner
 
 _M_SINGLE = tuple(
@@ -55,21 +55,21 @@ def _make(f, c, m, terms):
     series = tuple(map(f, [*reversed(series[1:]), series[0] - 1]))
 
     @primitive
-    def tail(x):
+    def tail_of(x):
         e = decay(x * x)
         return e, e * m(one / (one + c * x))
 
     @primitive
     def erf(x):
         a = abs(x)
-        _, t = tail(a)
+        _, t = tail_of(a)
         near, far = a + a * horner(a * a, series), one - two * t
         return math.copysign(far if a > one else near, x)
 
-    return tail, erf
+    return tail_of, erf
 
 
-def _tail(x):
+def tail(x):
     """exp(-x**2) and erfc(x) / 2, for x >= 0."""
     return math.exp(-x * x), math.erfc(x) / 2
 
@@ -80,50 +80,5 @@ def erf(x):
 
 
 _FORMATS = _make(np.float32, 0.4, _m_single, 11), _make(np.float64, 0.35, _m_double, 19)
-for stub, single, double in zip((_tail, erf), *_FORMATS, strict=True):
+for stub, single, double in zip((tail, erf), *_FORMATS, strict=True):
     by_format(stub, single, double)
-
-
-@primitive
-def gelu(x):
-    """x (1 + erf(x / sqrt(2))) / 2, from the tail, so that nothing cancels."""
-    f = type(x)
-    _, t = _tail(f(math.sqrt(0.5)) * abs(x))
-    rest = f(1) - t
-    return x * (t if x < f(0) else rest)
-
-
-@primitive
-def gelu_derivative(x):
-    """(1 + erf(x / sqrt(2))) / 2 + x exp(-x**2 / 2) / sqrt(2 pi); 0 or 1 far out."""
-    f = type(x)
-    a = abs(x)
-    a = f(40) if a > f(40) else a
-    e, t = _tail(f(math.sqrt(0.5)) * a)
-    slope = f(1 / math.sqrt(2 * math.pi)) * a * e
-    right, left = (f(1) - t) + slope, t - slope
-    return left if x < f(0) else right
-
-
-_GELU_SCALE, _GELU_CUBIC = math.sqrt(8 / math.pi), 0.044715
-
-
-@primitive
-def gelu_tanh(x):
-    """x (1 + tanh u) / 2, u = sqrt(2/pi) (x + 0.044715 x**3), as x sigmoid(2u), so that nothing cancels."""
-    f = type(x)
-    return x * sigmoid(f(_GELU_SCALE) * x * (f(1) + f(_GELU_CUBIC) * x * x))
-
-
-@primitive
-def gelu_tanh_derivative(x):
-    """s + 2 x u' s (1 - s), s = sigmoid(2u), from exp(-|2u|), which cannot overflow; 0 or 1 far out."""
-    f = type(x)
-    a = abs(x)
-    a = f(25) if a > f(25) else a
-    cubic = f(_GELU_CUBIC) * a * a
-    e = decay(f(_GELU_SCALE) * a * (f(1) + cubic))
-    s = f(1) / (f(1) + e)
-    slope = f(_GELU_SCALE) * a * (f(1) + f(3) * cubic) * e * s * s
-    right, left = s + slope, e * s - slope
-    return left if x < f(0) else right

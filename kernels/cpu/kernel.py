@@ -12,24 +12,19 @@ Rules for what runs inside a prange loop, each paid for once: no raise (the loop
 parallel kernel. Tasks are cut by shape alone.
 """
 
-import hashlib
 import logging
 import os
 import pickle
 import re
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
-import platformdirs
 from numba import types
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
@@ -38,6 +33,7 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.np.numpy_support import from_dtype
 
+from .. import cache
 from ..files import atomic_write
 from .library import made_once
 
@@ -118,13 +114,12 @@ class Kernel:
                 return self._compiled[dtype]
             signature = types.void(*(_type(t, dtype, is_input) for t, is_input in self._tokens))
             dispatcher = numba.njit(parallel=self.parallel, fastmath=FASTMATH, **_OPTIONS)(self.fn)
-            cache = _Cache(f"{self.name}-{dtype}")
-            dispatcher._cache = cache  # type: ignore[attr-defined]
+            kept = dispatcher._cache = _Cache(f"{self.name}-{dtype}")  # type: ignore[attr-defined]
             start = time.perf_counter()
             with made_once(self.fn):
                 dispatcher.compile(signature)
             dispatcher.disable_compile()
-            if not cache.hit:
+            if not kept.hit:
                 log.info("compiled %s for %s in %.1f s", self.name, dtype, time.perf_counter() - start)
             self._compiled[dtype] = dispatcher
             return dispatcher
@@ -162,12 +157,12 @@ class CFunction:
             made: Any = CFunc(
                 self.fn, (tuple(arguments), types.void), {}, {"fastmath": FASTMATH, "error_model": "numpy"}
             )
-            cache = made._cache = _Cache("-".join([self.name, *map(str, dtypes)]))
+            kept = made._cache = _Cache("-".join([self.name, *map(str, dtypes)]))
             start = time.perf_counter()
             with made_once(self.fn):
                 made.compile()
-            if not cache.hit:
-                log.info("compiled %s in %.2f s", cache.path.stem, time.perf_counter() - start)
+            if not kept.hit:
+                log.info("compiled %s in %.2f s", kept.path.stem, time.perf_counter() - start)
             self._compiled[dtypes] = made
             return made
 
@@ -203,39 +198,10 @@ class _Cache:
             log.warning("kernel cache: %s", error)
 
 
-@lru_cache(None)
 def cache_folder() -> Path:
-    """Where machine code is kept: in OCTAVO_CACHE or the user's cache folder, else in a temporary one."""
-    root = Path(os.environ.get("OCTAVO_CACHE") or platformdirs.user_cache_path("octavo")) / "kernels"
-    folder = root / fingerprint()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        _forget_old(root)
-        return folder
-    except OSError as error:
-        temporary = Path(tempfile.mkdtemp(prefix="octavo-kernels-"))
-        log.warning("kernel cache: %s cannot be written (%s); compiling into %s", folder, error, temporary)
-        return temporary
-
-
-def _forget_old(root: Path, days: float = 30) -> None:
-    """Remove folders of versions that have not been used for `days`."""
-    for folder in root.iterdir():
-        if folder.stat().st_mtime < time.time() - days * 86400:
-            shutil.rmtree(folder, ignore_errors=True)
-    os.utime(root / fingerprint())
-
-
-@lru_cache(None)
-def fingerprint() -> str:
-    """A hash of everything that machine code depends on."""
+    """Where machine code is kept."""
     target = cpu_target.target_context.codegen().magic_tuple()
-    digest = hashlib.sha256(f"{sys.implementation.cache_tag} {numba.__version__} {target}".encode())
-    kernels_folder = Path(__file__).parents[1]
-    for source in sorted(kernels_folder.rglob("*.py")):
-        digest.update(source.relative_to(kernels_folder).as_posix().encode() + b"\0" + source.read_bytes())
-    return digest.hexdigest()[:16]
+    return cache.folder("cpu", f"{sys.implementation.cache_tag} {numba.__version__} {target}")
 
 
 def _type(token: str, dtype: np.dtype | None, is_input: bool) -> Any:

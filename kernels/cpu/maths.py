@@ -230,3 +230,27 @@ def sigmoid(x):
 _STUBS = exp, expm1, tanh, log, log1p, decay, sigmoid
 for stub, single, double in zip(_STUBS, _make(_F32), _make(_F64), strict=True):
     by_format(stub, single, double)
+
+
+def floor(x):
+    """The next whole number below."""
+    return np.floor(x)
+
+
+def ceil(x):
+    """The next whole number above."""
+    return np.ceil(x)
+
+
+def rint(x):
+    """The nearest whole number, halves to even."""
+    return np.rint(x)
+
+
+def trunc(x):
+    """The next whole number towards 0."""
+    return np.trunc(x)
+
+
+for stub, rounded in ((floor, np.floor), (ceil, np.ceil), (rint, np.rint), (trunc, np.trunc)):
+    by_format(stub, rounded, rounded)

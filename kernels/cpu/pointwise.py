@@ -16,6 +16,7 @@ import numpy as np
 from numba import carray, prange
 
 from ..device import contiguous, empty
+from ..layout import broadcast, merged, steps_along
 from .kernel import CFunction, kernel, primitive, subroutine
 from .simd import call, data_of, load, pointer, stack, store
 
@@ -51,13 +52,13 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
         shape = x.shape
         if y is not None:
             y = y if isinstance(y, np.ndarray) else np.asarray(y, dtype)
-            shape = shape if shape == y.shape else _broadcast(shape, y.shape)
+            shape = shape if shape == y.shape else broadcast(shape, y.shape)
         if z is not None:
             z = z if isinstance(z, np.ndarray) else np.asarray(z, dtype)
-            shape = shape if shape == z.shape else _broadcast(shape, z.shape)
+            shape = shape if shape == z.shape else broadcast(shape, z.shape)
         if w is not None:
             w = w if isinstance(w, np.ndarray) else np.asarray(w, dtype)
-            shape = shape if shape == w.shape else _broadcast(shape, w.shape)
+            shape = shape if shape == w.shape else broadcast(shape, w.shape)
         if out is None:
             out = empty(shape, returns or dtype)
         if out.size == 0:
@@ -81,9 +82,6 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
         return out
 
     return apply
-
-
-_broadcast = lru_cache(1024)(np.broadcast_shapes)
 
 
 def _loop(formula: Callable[..., Any]) -> Callable[..., None]:
@@ -118,7 +116,7 @@ def _plan(function, shape, *arrays):
     """
     operands = list(zip(*[iter((shape, *arrays))] * 3, strict=True))
     items = [dtype.itemsize for _, _, dtype in operands]
-    sizes, steps = _merged(shape, [_steps(shape, own, strides) for own, strides, _ in operands])
+    sizes, steps = merged(shape, [steps_along(shape, own, strides) for own, strides, _ in operands])
     if len(sizes) > _AXES:
         return None
     count = math.prod(sizes)
@@ -140,27 +138,6 @@ def _plan(function, shape, *arrays):
     dtypes = [dtype for _, _, dtype in operands]
     code = function.address(*dtypes, *dtypes[-1:] * (_ARRAYS - len(dtypes)))
     return code, _walk.address(), layout, -(-count // block)
-
-
-def _merged(shape: tuple[int, ...], steps: list[tuple[int, ...]]) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Sizes of the axes, and the steps of all arrays along each; those that lie in memory as one are one."""
-    sizes: list[int] = []
-    merged: list[tuple[int, ...]] = []
-    for n, step in zip(shape, zip(*steps, strict=True), strict=True):
-        if n == 1:
-            continue
-        if sizes and all(outer == n * s for outer, s in zip(merged[-1], step, strict=True)):
-            sizes[-1] *= n
-            merged[-1] = step
-        else:
-            sizes.append(n)
-            merged.append(step)
-    return sizes, merged
-
-
-def _steps(shape: tuple[int, ...], own: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
-    """Strides of an operand along the output's axes: 0 where it is broadcast."""
-    return (0,) * (len(shape) - len(own)) + tuple(0 if n == 1 else s for n, s in zip(own, strides, strict=True))
 
 
 @kernel("<- i8 i8 i8[2] i8 i8 i8 i8 i8 i8")

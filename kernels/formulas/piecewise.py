@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from ..device import zeros
+from ..device import zeros_like
+from . import maths
 from .comparison import where
 from .pointwise import elementwise
 from .reduce import sum_to
@@ -76,26 +77,26 @@ def _bounds(low: float | None, high: float | None) -> tuple[float, float]:
 
 @elementwise
 def floor(x):
-    return np.floor(x)
+    return maths.floor(x)
 
 
 @elementwise
 def ceil(x):
-    return np.ceil(x)
+    return maths.ceil(x)
 
 
 @elementwise
 def round(x):
-    return np.rint(x)
+    return maths.rint(x)
 
 
 @elementwise
 def trunc(x):
-    return np.trunc(x)
+    return maths.trunc(x)
 
 
 def _no_gradient(dout):
-    return zeros(dout.shape, dout.dtype)
+    return zeros_like(dout)
 
 
 sign_backward = floor_backward = ceil_backward = round_backward = trunc_backward = _no_gradient

@@ -1,0 +1,184 @@
+"""From a Python function with explicit types to a kernel that runs: on a GPU, or with no GPU in the emulator.
+
+Numba makes LTO-IR of it and nvJitLink a cubin, which is kept on disk; CuPy owns memory and streams, and launches it
+with raw pointers on its current stream. OCTAVO_CUDA=emulate puts the emulator in the place of both.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numba_cuda
+import numpy as np
+from numba import cuda
+from numba.cuda import dispatcher
+
+from .. import cache, device
+from ..files import atomic_write
+
+EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
+DYNAMIC = 48 << 10  # bytes of shared memory that a kernel gets without asking
+
+
+class Image(NamedTuple):
+    """Machine code of one kernel: what an architecture runs, its entry, and what nvJitLink says of it."""
+
+    cubin: bytes
+    entry: str
+    log: str
+
+
+def ptx(fn: Callable[..., None], types: tuple[Any, ...], threads: int, cc: tuple[int, int]) -> str:
+    """The PTX of a kernel for a compute capability."""
+    with _pretending(cc):
+        return cuda.compile(fn, types, cc=cc, device=False, abi="numba", launch_bounds=threads)[0]
+
+
+def image(fn: Callable[..., None], types: tuple[Any, ...], threads: int, cc: tuple[int, int]) -> Image:
+    """The machine code of a kernel for a compute capability; needs no GPU."""
+    from cuda.core import Linker, LinkerOptions, ObjectCode
+
+    with _pretending(cc):
+        code, _ = cuda.compile(fn, types, cc=cc, device=False, abi="numba", output="ltoir", launch_bounds=threads)
+    options = LinkerOptions(arch=f"sm_{cc[0]}{cc[1]}", link_time_optimization=True, ptxas_options=["-v"])
+    linker = Linker(ObjectCode.from_ltoir(code), options=options)
+    cubin = bytes(linker.link("cubin").code)
+    found = re.search(rb"\.text\.(_ZN[\w$]+)", cubin)
+    if found is None:
+        raise RuntimeError(f"nvJitLink: no entry in the code of {fn.__qualname__}: {linker.get_error_log()}")
+    return Image(cubin, found[1].decode(), linker.get_info_log())
+
+
+@contextmanager
+def _pretending(cc: tuple[int, int]) -> Iterator[None]:
+    """Helpers of kernels are compiled for the device that is current: this one, whether or not it is there."""
+
+    class Device:
+        compute_capability = cc
+
+    before = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: Device
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = before
+
+
+@lru_cache(None)
+def target() -> Any:
+    """What kernels run on: the GPU, or the emulator."""
+    made = _Emulated() if EMULATED else _Gpu()
+    device.BACKENDS[made.array] = "cuda"
+    return made
+
+
+class _Gpu:
+    """The current GPU, through CuPy."""
+
+    def __init__(self) -> None:
+        import cupy
+        from cupy_backends.cuda.libs import cublas
+
+        self.cupy, self.blas = cupy, cublas
+        self.array = cupy.ndarray
+        capability = cupy.cuda.Device().compute_capability
+        self.cc = int(capability[:-1]), int(capability[-1])
+        self.multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
+
+    def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
+        """What launches a kernel: of a grid, a block, words and bytes of shared memory."""
+        path = cache.folder("cuda", f"{numba_cuda.__version__} {self.cc}") / f"{name}.cubin"
+        if not path.exists():
+            made = image(kernel.fn, types(), kernel.threads, self.cc)
+            with atomic_write(path) as file:
+                file.write(made.cubin)
+        entry = re.search(rb"\.text\.(_ZN[\w$]+)", path.read_bytes())
+        launch = self.cupy.RawModule(path=str(path)).get_function(entry[1].decode())  # type: ignore[index]
+        if kernel.shared > DYNAMIC:
+            launch.max_dynamic_shared_size_bytes = kernel.shared
+        return lambda grid, block, words, shared: launch(grid, block, words, shared_mem=shared)
+
+    def use(self, number: int) -> None:
+        """Make a GPU the current one. Raises RuntimeError where there are not so many."""
+        count = self.cupy.cuda.runtime.getDeviceCount()
+        if number >= count:
+            raise RuntimeError(f"device 'cuda:{number}': this machine has {count}, counted from 0")
+        self.cupy.cuda.Device(number).use()
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return self.cupy.empty(shape, dtype)
+
+    def put(self, x: np.ndarray) -> Any:
+        return self.cupy.asarray(x)
+
+    def get(self, x: Any) -> np.ndarray:
+        return self.cupy.asnumpy(x)
+
+    def synchronize(self) -> None:
+        self.cupy.cuda.get_current_stream().synchronize()
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes in use, and kept for reuse."""
+        pool = self.cupy.get_default_memory_pool()
+        return pool.used_bytes(), pool.free_bytes()
+
+    def gemm(self, *args: Any) -> None:
+        self.blas.gemmStridedBatchedEx(self.cupy.cuda.Device().cublas_handle, *args)
+
+
+class _Emulated:
+    """Compiled kernels on the CPU: see emulator/."""
+
+    cc = (8, 0)
+    multiprocessors = 4
+
+    def __init__(self) -> None:
+        from . import emulator
+
+        self.emulator = emulator
+        self.array = emulator.Array
+        self.schedule = "lockstep"
+
+    def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
+        path = cache.folder("cuda", f"{numba_cuda.__version__} ptx") / f"{name}.ptx"
+        if not path.exists():
+            text = ptx(kernel.fn, types(), kernel.threads, self.cc)
+            with atomic_write(path) as file:
+                file.write(text.encode())
+        program = self.emulator.Program(path.read_text(encoding="utf-8"))
+        return lambda grid, block, words, shared: program.launch(grid, block, words, shared, self.schedule)
+
+    def use(self, number: int) -> None:
+        if number:
+            raise RuntimeError(f"device 'cuda:{number}': the emulator is one device, 'cuda'")
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return self.emulator.empty(shape, dtype)
+
+    def put(self, x: np.ndarray) -> Any:
+        return self.emulator.put(x)
+
+    def get(self, x: Any) -> np.ndarray:
+        return x.get()
+
+    def synchronize(self) -> None:
+        pass
+
+    def memory(self) -> tuple[int, int]:
+        return self.emulator.memory.used, 0
+
+    def gemm(self, *args: Any) -> None:
+        self.emulator.gemm_strided_batched_ex(*args)
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised C-contiguous array on the device."""
+    return target().empty((shape,) if isinstance(shape, int) else shape, np.dtype(dtype))
+
+
+def address(x: Any) -> np.uint64:
+    """Where an array's elements begin; 0 for None."""
+    return np.uint64(0 if x is None else x.data.ptr)

@@ -1,0 +1,18 @@
+"""Every op of the registry on the GPU, or with OCTAVO_CUDA=emulate in the emulator, against its float64 reference."""
+
+import checks
+import pytest
+
+from octavo.kernels import registry
+
+pytestmark = pytest.mark.cuda
+
+
+@pytest.mark.parametrize("name", list(registry))
+def test_is_there(name):
+    checks.complete(registry[name], "cuda")
+
+
+@pytest.mark.parametrize("name", list(registry))
+def test_parity(name):
+    checks.on_device(registry[name])
