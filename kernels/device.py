@@ -240,9 +240,9 @@ BACKENDS: dict[type, str] = {np.ndarray: "cpu"}
 
 def of(x: Any) -> str:
     """The backend of an array: "cpu" for a NumPy array, "cuda" for one on a GPU. Raises TypeError for anything else."""
-    for kind in (type(x), *type(x).__mro__):
-        if kind in BACKENDS:
-            return BACKENDS[kind]
+    found = BACKENDS.get(type(x)) or next((BACKENDS[k] for k in type(x).__mro__ if k in BACKENDS), None)
+    if found is not None:
+        return found
     raise TypeError(f"expected a NumPy array, got {type(x).__name__}; np.asarray makes one of lists and numbers")
 
 
@@ -291,11 +291,32 @@ def _cuda() -> Any:
     return import_module(".cuda.runtime", __package__).target()
 
 
+def is_array(x: Any) -> bool:
+    """Whether x is an array of some device."""
+    return type(x) in BACKENDS or isinstance(x, np.ndarray)
+
+
 def to(x: Any, device: str) -> Any:
     """`x` on a device; itself if it is there."""
     if of(x) == device.partition(":")[0]:
         return x
     return _cuda().get(x) if device == "cpu" else _cuda().put(np.ascontiguousarray(x).reshape(x.shape))
+
+
+def copy(x: Any, out: Any) -> None:
+    """Write the elements of x, which is broadcast and may be on another device, to `out`."""
+    device = of(out)
+    x = to(x, device)
+    if device == "cpu":
+        np.copyto(out, x, casting="same_kind")
+    else:
+        import_module(".cuda.pointwise", __package__).copy(x, out)
+
+
+@lru_cache(256)
+def number(value: float, dtype: np.dtype, device: str) -> Any:
+    """An array of no axes with a value, not to be changed."""
+    return to(np.asarray(value, dtype), device)
 
 
 def cast(x: Any, dtype: np.dtype) -> Any:
