@@ -171,9 +171,15 @@ def poison(on: bool) -> None:
     _pool.poisoned = on
 
 
-def memory() -> Memory:
-    """Bytes in arrays from the allocator: current, peak, and reserved for reuse."""
-    return Memory(_pool.current, _pool.peak, _pool.reserved)
+def memory(device: str = "cpu") -> Memory:
+    """Bytes in arrays from the allocator: current, peak, and reserved for reuse.
+
+    Of a GPU the peak is what CuPy's pool holds, which gives nothing back by itself.
+    """
+    if device == "cpu":
+        return Memory(_pool.current, _pool.peak, _pool.reserved)
+    used, kept = _cuda().memory()
+    return Memory(used, used + kept, kept)
 
 
 def reset_peak_memory() -> None:
@@ -224,10 +230,10 @@ def precision(mode: str | None = None) -> str:
 
 
 def usable_precision(mode: str) -> str:
-    """The mode of `precision`, or the next better one, for which this processor has the unit."""
+    """The mode of `precision`, or the next better one, for which this processor, or a GPU in use, has the unit."""
     if mode not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {mode!r}")
-    if mode == "highest":
+    if mode == "highest" or "cuda" in BACKENDS.values():
         return mode
     unit = import_module(".cpu.unit", __package__).bf16()  # a backend, which those who import this file do not know
     worth = {"highest": True, "high": unit == "amx", "medium": unit != ""}
@@ -324,6 +330,11 @@ def cast(x: Any, dtype: np.dtype) -> Any:
     if x.dtype == dtype:
         return x
     return x.astype(dtype) if of(x) == "cpu" else import_module(".cuda.pointwise", __package__).cast(x, dtype)
+
+
+def name() -> str:
+    """What the GPU calls itself."""
+    return _cuda().name
 
 
 def synchronize() -> None:
