@@ -274,7 +274,7 @@ def choose(device: str = "auto") -> str:
 
 
 _EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
-_EXTRA = "pip install 'octavo[cu13]' (for drivers of CUDA 12: octavo[cu12])"
+_EXTRA = "pip install 'octavo[emulate]'" if _EMULATED else "pip install 'octavo[cu13]' (cu12 for a driver of CUDA 12)"
 
 
 @lru_cache(None)
