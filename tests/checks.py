@@ -121,6 +121,16 @@ def on_device(op: Op, most: int = 3000) -> None:
                 first = got
 
 
+def launch_all(op: Op) -> None:
+    """Run an op on the GPU for all of its samples and dtypes, whatever comes out."""
+    if op.name in getattr(import_module(f"octavo.kernels.cuda.{op.family}"), "LACKS", {}):
+        return
+    for sample in samples_of(op):
+        for dtype in DTYPES:
+            args = [_cast(x, dtype) for x in op._bind(list(sample.args), sample.kwargs)]
+            _device_results(op, args, _copy)
+
+
 def _device_results(op: Op, args: list[Any], layout: Any) -> list[Any]:
     moved = [_moved(layout(_copy(x)), layout is _strided) for x in args]
     run = op.reference if op.view else op.kernel("cuda")
