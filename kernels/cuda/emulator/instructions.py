@@ -78,7 +78,7 @@ def _mul(t: "Translator", i: Instruction) -> None:
     kind = i.op[-1]
     if kind[0] == "f":
         return _float(t, i, "{0} * {1}" if i.op[0] == "mul" else "fma({0}, {1}, {2}, {mode!r})", kind)
-    if i.op[0] in ("mul24", "mad24") and "lo" not in i.op or "sat" in i.op:
+    if (i.op[0] in ("mul24", "mad24") and "lo" not in i.op) or "sat" in i.op:
         raise Unknown
     dtype = dtype_of(kind)
     a, b = (t.value(x, kind) for x in i.operands[1:3])
@@ -341,18 +341,38 @@ def _collective(t: "Translator", i: Instruction) -> None:
     emit_collective(t, i)
 
 
-_SIMPLE = {
-    "and": ("{0} & {1}", False), "or": ("{0} | {1}", False), "xor": ("{0} ^ {1}", False), "not": ("~{0}", False),
+_SIMPLE = {  # the expression, and whether the sign of the type matters
+    "and": ("{0} & {1}", False),
+    "or": ("{0} | {1}", False),
+    "xor": ("{0} ^ {1}", False),
+    "not": ("~{0}", False),
     "cnot": ("np.where({0} == 0, {0}.dtype.type(1), {0}.dtype.type(0))", False),
-    "neg": ("-{0}", True), "abs": ("np.abs({0})", True), "rem": ("remainder({0}, {1})", True),
-    "sad": ("np.where({0} > {1}, {0} - {1}, {1} - {0}) + {2}", True), "copysign": ("np.copysign({1}, {0})", True),
-    "fma": ("fma({0}, {1}, {2}, {mode!r})", True), "sqrt": ("np.sqrt({0})", True), "rcp": ("approximate('rcp', {0})", True),
-} | {name: (f"approximate({name!r}, {{0}})", True) for name in ("rsqrt", "ex2", "lg2", "sin", "cos", "tanh")}  # fmt: skip
-_TABLE = {
-    "add": _add, "addc": _add, "sub": _add, "subc": _add, "mul": _mul, "mad": _mul, "madc": _mul, "mul24": _mul, "mad24": _mul,
-    "div": _div, "min": _minmax, "max": _minmax, "shl": _shift, "shr": _shift, "setp": _compare, "set": _compare,
-    "selp": _select, "slct": _select, "testp": _testp, "mov": _move, "cvt": _convert, "cvta": _window, "ld": _load,
-    "ldu": _load, "st": _store, "atom": _atomic, "red": _atomic, "call": _call,
-} | {name: _fields for name in ("bfe", "bfi", "bfind", "clz", "popc", "brev", "shf", "prmt", "lop3")} | {
-    name: _collective for name in ("shfl", "vote", "match", "redux", "activemask", "ldmatrix", "mma", "cp", "bar", "trap")
-}  # fmt: skip
+    "neg": ("-{0}", True),
+    "abs": ("np.abs({0})", True),
+    "rem": ("remainder({0}, {1})", True),
+    "sad": ("np.where({0} > {1}, {0} - {1}, {1} - {0}) + {2}", True),
+    "copysign": ("np.copysign({1}, {0})", True),
+    "fma": ("fma({0}, {1}, {2}, {mode!r})", True),
+    "sqrt": ("np.sqrt({0})", True),
+    "rcp": ("approximate('rcp', {0})", True),
+} | {name: (f"approximate({name!r}, {{0}})", True) for name in ("rsqrt", "ex2", "lg2", "sin", "cos", "tanh")}
+_FAMILIES = {
+    _add: "add addc sub subc",
+    _mul: "mul mad madc mul24 mad24",
+    _div: "div",
+    _minmax: "min max",
+    _shift: "shl shr",
+    _fields: "bfe bfi bfind clz popc brev shf prmt lop3",
+    _compare: "setp set",
+    _select: "selp slct",
+    _testp: "testp",
+    _move: "mov",
+    _convert: "cvt",
+    _window: "cvta",
+    _load: "ld ldu",
+    _store: "st",
+    _atomic: "atom red",
+    _call: "call",
+    _collective: "shfl vote redux activemask ldmatrix mma cp bar trap",
+}
+_TABLE = {name: family for family, names in _FAMILIES.items() for name in names.split()}
