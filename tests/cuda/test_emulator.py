@@ -306,9 +306,13 @@ def _incomplete(out):
 
 @pytest.mark.parametrize(
     ("kernel", "text"),
-    [(_barriers, "not all threads of the block reach"), (_shared_unwritten, "shared memory at offset 128 that were never"),
-     (_race, "race|never written"), (_incomplete, "warp is incomplete")],
-)  # fmt: skip
+    [
+        (_barriers, "not all threads of the block reach"),
+        (_shared_unwritten, "shared memory at offset 128 that were never"),
+        (_race, "race|never written"),
+        (_incomplete, "warp is incomplete"),
+    ],
+)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_faults_between_threads(kernel, text, schedule):
     with pytest.raises(Fault, match=text):
@@ -318,6 +322,27 @@ def test_faults_between_threads(kernel, text, schedule):
 def test_unknown_instruction(product_ptx):
     with pytest.raises(Fault, match=r"does not know `wgmma\.fence"):
         multiply(product_ptx.replace("bar.sync", "wgmma.fence.sync.aligned; bar.sync", 1), "lockstep")
+
+
+def test_vectors():
+    ptx = """
+    .entry swap(.param .u64 x, .param .u64 y) {
+    .reg .b64 %rd<9>; .reg .f32 %f<5>; .reg .b32 %r<3>;
+    ld.param.u64 %rd1, [x]; ld.param.u64 %rd2, [y];
+    mov.u32 %r1, %tid.x; mul.wide.u32 %rd3, %r1, 16;
+    add.s64 %rd4, %rd1, %rd3; add.s64 %rd5, %rd2, %rd3;
+    ld.global.nc.v4.f32 {%f1, %f2, %f3, %f4}, [%rd4];
+    st.global.v2.f32 [%rd5+8], {%f1, %f2};
+    st.global.v2.f32 [%rd5], {%f3, %f4};
+    ret; }"""
+    x, y = memory.allocate(512), memory.allocate(512)
+    memory.bytes[x : x + 512] = np.arange(128, dtype=np.float32).view(np.uint8)
+    memory.mark_written(x, 512)
+    Program(ptx).launch((1, 1, 1), (32, 1, 1), [x, y])
+    out = memory.bytes[y : y + 512].view(np.float32).reshape(-1, 2, 2)
+    np.testing.assert_array_equal(out, np.arange(128).reshape(-1, 2, 2)[:, ::-1])
+    memory.free(x)
+    memory.free(y)
 
 
 def test_memory_is_reused():
