@@ -6,7 +6,7 @@ import numpy as np
 
 from .access import Access
 from .arithmetic import from_bf16, spread
-from .instructions import Unknown
+from .kinds import Unknown
 from .parse import Instruction, elements
 
 if TYPE_CHECKING:

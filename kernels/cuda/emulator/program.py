@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .instructions import dtype_of
+from .kinds import dtype_of
 from .machine import Machine
 from .memory import Memory, memory
 from .parse import parse

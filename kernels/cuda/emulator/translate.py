@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from . import arithmetic
-from .instructions import WIDTHS, Unknown, dtype_of, emit
+from .instructions import emit
+from .kinds import WIDTHS, Unknown, dtype_of
 from .parse import Instruction, Module, bytes_of, elements
 
 ENDS = {"bra", "ret", "exit", "bar", "barrier"}
