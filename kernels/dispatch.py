@@ -104,6 +104,7 @@ class Op:
         self.names = [p.name for p in public]
         self._position = {name: i for i, name in enumerate(self.names)}
         self._defaults = [p.default for p in public]
+        self._required = sum(p.default is inspect.Parameter.empty for p in public)
         self._rules = [
             (len(terms) + i, name, rule)
             for i, name in enumerate(self.parameters)
@@ -167,6 +168,8 @@ class Op:
         if len(args) > len(self.names):
             raise TypeError(f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}")
         bound = [*args, *self._defaults[len(args) :]]
+        if not kwargs and len(args) >= self._required:
+            return bound
         for name, value in kwargs.items():
             i = self._position.get(name, -1)
             if i < 0:

@@ -247,49 +247,36 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     Raises:
         RuntimeError: an input requires a gradient, and the op has none of it.
     """
-    if not is_recording():
-        return _unrecorded(op, args, params)
     count = len(op.arrays)
     inputs = args[:count]
     if len(args) < count:
-        inputs += tuple(params.get(a.name) for a in op.arrays[len(args) :])
-    record = not op.discrete and any(map(_requires_grad, inputs))
+        inputs += tuple([params.get(a.name) for a in op.arrays[len(args) :]])
+    record = is_recording() and not op.discrete and any(map(_requires_grad, inputs))
     if record:
         _check_gradients(op, inputs)
     if params:
         params = {name: _plain(value) for name, value in params.items()}
     found, saved = op.forward(*map(_plain, args), save=record, **params)
-    values = found if isinstance(found, tuple) else (found,)
-    differentiable, guarded = _plan(op)
-    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values) if record else None
     version = inputs[0]._version if op.view and isinstance(inputs[0], Tensor) else None
-    slots = itertools.count()
-    outputs = tuple(
-        [_made(v, node, slots, version) for v in value] if type(value) is list else _made(value, node, slots, version)
-        for value in values
-    )
-    if node is not None:
-        for name, i in guarded:
-            kept = inputs[i] if i < count else outputs[i - count]
-            for tensor in kept if isinstance(kept, (list, tuple)) else [kept]:
-                if isinstance(tensor, Tensor):
-                    node.guard(name, tensor._version)
-    return outputs if isinstance(found, tuple) else outputs[0]
+    if not record:
+        return _tensors(found, None, version, itertools.count())
+    values = found if type(found) is tuple else (found,)
+    differentiable, guarded = _plan(op)
+    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values)
+    made = _tensors(values, node, version, itertools.count())
+    for name, i in guarded:
+        kept = inputs[i] if i < count else made[i - count]
+        for tensor in kept if isinstance(kept, (list, tuple)) else (kept,):
+            if isinstance(tensor, Tensor):
+                node.guard(name, tensor._version)
+    return made if values is found else made[0]
 
 
-def _unrecorded(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """`apply` under no_grad(): only views share something with their inputs, a version."""
-    if params:
-        params = {name: _plain(value) for name, value in params.items()}
-    found = op.forward(*map(_plain, args), save=False, **params)[0]
-    version = args[0]._version if op.view and isinstance(args[0], Tensor) else None
-
-    def made(value: Any) -> Any:
-        if type(value) is list or type(value) is tuple:
-            return type(value)(map(made, value))
-        return Tensor._of(value, None, 0, [0] if version is None else version)
-
-    return made(found)
+def _tensors(value: Any, node: Node | None, version: list[int] | None, slots: Iterator[int]) -> Any:
+    """An op's outputs as tensors; only those of views share something with an input, its version."""
+    if type(value) is list or type(value) is tuple:
+        return type(value)([_tensors(v, node, version, slots) for v in value])
+    return Tensor._of(value, node, next(slots), [0] if version is None else version)
 
 
 def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
@@ -313,10 +300,6 @@ def _plan(op: Op) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
     return differentiable, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in op.wanted)
 
 
-def _made(value: np.ndarray, node: Node | None, slots: Iterator[int], version: list[int] | None) -> Tensor:
-    return Tensor._of(value, node, next(slots), [0] if version is None else version)
-
-
 def _requires_grad(x: Any) -> bool:
     if isinstance(x, Tensor):
         return x.requires_grad
@@ -332,7 +315,7 @@ def _edge(x: Any) -> Any:
 def _plain(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.data
-    if isinstance(x, (list, tuple)) and any(isinstance(y, Tensor) for y in x):
+    if isinstance(x, (list, tuple)) and any([isinstance(y, Tensor) for y in x]):
         return [_plain(y) for y in x]
     return x
 
