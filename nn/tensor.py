@@ -256,12 +256,13 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
         _check_gradients(op, inputs)
     if params:
         params = {name: _plain(value) for name, value in params.items()}
-    found, saved = op.forward(*map(_plain, args), save=record, **params)
+    arrays = [x.data if isinstance(x, Tensor) else _plain(x) for x in args]
+    found, saved = op.forward(*arrays, save=record, **params)
     version = inputs[0]._version if op.view and isinstance(inputs[0], Tensor) else None
     if not record:
         return _tensors(found, None, version, itertools.count())
     values = found if type(found) is tuple else (found,)
-    differentiable, guarded = _plan(op)
+    differentiable, _, guarded = _plan(op)
     node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values)
     made = _tensors(values, node, version, itertools.count())
     for name, i in guarded:
@@ -285,25 +286,26 @@ def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
             f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
             "run it under no_grad(), or on .detach() of that input"
         )
-    for array, x in zip(op.arrays, inputs, strict=False):
-        if array.name not in op.differentiable and _requires_grad(x):
-            raise RuntimeError(f"{op.name} gives no gradient of {array.name}, which requires one; pass its .detach()")
+    for i in _plan(op)[1]:
+        if _requires_grad(inputs[i]):
+            name = op.arrays[i].name
+            raise RuntimeError(f"{op.name} gives no gradient of {name}, which requires one; pass its .detach()")
 
 
 @lru_cache(None)
-def _plan(op: Op) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
-    """Positions of the differentiable arguments; names and positions of arguments, then outputs, that are saved."""
+def _plan(op: Op) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, int], ...]]:
+    """Positions of array arguments with a gradient and without; names and positions of these, then outputs, saved."""
     names = [a.name for a in op.arrays]
-    differentiable = tuple(names.index(name) for name in op.differentiable)
-    if op.backward_name is None:
-        return differentiable, ()
-    return differentiable, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in op.wanted)
+    with_gradient = tuple(i for i, n in enumerate(names) if n in op.differentiable)
+    without = tuple(i for i, n in enumerate(names) if n not in op.differentiable)
+    wanted = () if op.backward_name is None else op.wanted
+    return with_gradient, without, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in wanted)
 
 
 def _requires_grad(x: Any) -> bool:
     if isinstance(x, Tensor):
         return x.requires_grad
-    return isinstance(x, (list, tuple)) and any(map(_requires_grad, x))
+    return isinstance(x, (list, tuple)) and any([_requires_grad(y) for y in x])
 
 
 def _edge(x: Any) -> Any:
