@@ -262,8 +262,7 @@ def _reference(op: Op, args: list[Any]) -> tuple[list[np.ndarray], tuple[Any, ..
     results = tuple(np.asarray(r) if isinstance(r, np.generic) else r for r in results)
     saved = ()
     if op.backward_name:
-        found = dict(zip(op.outputs + op.saves, results, strict=True))
-        saved = tuple(op._value(name, args, found) for name in op.wanted)
+        saved = op._kept(args, results)
     return list(results[: len(op.outputs)]), saved
 
 
