@@ -145,11 +145,11 @@ def _moved(x: Any, strided: bool) -> Any:
     """Arrays on the GPU, their strides with them."""
     if isinstance(x, list) and x and isinstance(x[0], np.ndarray):
         return [_moved(e, strided) for e in x]
-    if not isinstance(x, np.ndarray):
+    if not isinstance(x, (np.ndarray, np.generic)):
         return x
     if strided and x.ndim and x.base is not None:
         return device.to(x.base, "cuda")[..., 1::2]
-    return device.to(x, "cuda")
+    return device.to(np.asarray(x), "cuda")
 
 
 def _compare_unsaved(op, where, args, expected, dtype, ulps) -> None:

@@ -8,8 +8,10 @@ a barrier that not all threads reach, an incomplete warp. It needs NumPy alone.
 It does not emulate time, wgmma and TMA, or races in global memory. vprintf prints nothing.
 """
 
+from .array import Array, empty, put
+from .blas import gemm_strided_batched_ex
 from .fault import Fault
 from .memory import Memory, memory
 from .program import Program
 
-__all__ = ["Fault", "Memory", "Program", "memory"]
+__all__ = ["Array", "Fault", "Memory", "Program", "empty", "gemm_strided_batched_ex", "memory", "put"]

@@ -69,6 +69,16 @@ class Memory:
         """Whether each of the `nbytes` at `address` is in use and was written since it was allocated."""
         return bool((self.shadow[address : address + nbytes] == MAPPED | WRITTEN).all())
 
+    @property
+    def used(self) -> int:
+        """Bytes in allocations."""
+        return sum(self.sizes.values())
+
+    def check(self, address: int, nbytes: int, who: str) -> None:
+        """Raise Fault where bytes are not in use."""
+        if not self.shadow[address : address + nbytes].all():
+            raise Fault(f"{who}: {nbytes} bytes at {address:#x} are out of bounds: {self.nearest(address)}")
+
     def nearest(self, address: int) -> str:
         """Where `address` lies, in words: by how many bytes outside which allocation."""
         if address < FIRST:
