@@ -213,8 +213,9 @@ def complete(op: Op, backend: str = "cpu") -> None:
     """Each backend has the op, with the same name and parameters, in the file of the same name, or says why not."""
     if op.view:
         return
-    path = Path(octavo.__file__).parent / "kernels" / backend / f"{op.family}.py"
-    assert path.exists(), f"{op.name}: {backend}/{op.family}.py is missing"
+    kernels = Path(octavo.__file__).parent / "kernels"
+    found = [folder for folder in (backend, "formulas") if (kernels / folder / f"{op.family}.py").exists()]
+    assert found, f"{op.name}: {backend}/{op.family}.py is missing"
     module = import_module(f"octavo.kernels.{backend}.{op.family}")
     reason = getattr(module, "LACKS", {}).get(op.name)
     if reason is not None:
