@@ -23,17 +23,22 @@ from .ptx import VECTOR, load, registers, store
 from .rows import (
     THREADS,
     begin,
+    constant,
     grid,
     hold,
     is_aligned,
     joins,
+    minus,
     number,
+    plus,
     read,
     row_of,
     steps,
     sum_of,
     team_of,
+    times,
     vector_of,
+    within,
     write,
 )
 from .runtime import empty
@@ -128,38 +133,6 @@ def _sums(dtype):
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-@primitive
-def _constant(x):
-    return x, x, x, x
-
-
-@primitive
-def _plus(v, w):
-    return v[0] + w[0], v[1] + w[1], v[2] + w[2], v[3] + w[3]
-
-
-@primitive
-def _minus(v, w):
-    return v[0] - w[0], v[1] - w[1], v[2] - w[2], v[3] - w[3]
-
-
-@primitive
-def _times(v, w):
-    return v[0] * w[0], v[1] * w[1], v[2] * w[2], v[3] * w[3]
-
-
-@primitive
-def _within(v, j, columns):
-    """Four numbers from column j on, 0 beyond the end."""
-    zero = type(v[0])(0)
-    return (
-        v[0] if j < columns else zero,
-        v[1] if j + 1 < columns else zero,
-        v[2] if j + 2 < columns else zero,
-        v[3] if j + 3 < columns else zero,
-    )
-
-
 def _forward_kernel(team, vectors, is_centred, name):
     total_of, _ = joins(team)
     size = VECTOR * vectors
@@ -194,38 +167,35 @@ def _forward_kernel(team, vectors, is_centred, name):
             j = begin(team, k)
             v = read(x, at, j, columns, aligned, zero)
             if has_residual:
-                v = _plus(v, read(residual, at, j, columns, aligned, zero))
+                v = plus(v, read(residual, at, j, columns, aligned, zero))
                 write(total, at, j, columns, aligned, v)
             if vectors:
                 hold(held, k, v)
             if is_centred:
                 middle += sum_of(v)
             else:
-                square += sum_of(_times(v, v))
+                square += sum_of(times(v, v))
         again = total if has_residual else x
         if is_centred:
             middle = total_of(middle) / count
             for k in range(steps(columns, team, vectors)):
                 j = begin(team, k)
                 v = vector_of(held, k) if vectors else read(again, at, j, columns, aligned, zero)
-                d = _within(_minus(v, _constant(middle)), j, columns)
+                d = within(minus(v, constant(middle)), j, columns, zero)
                 if vectors:
                     hold(held, k, d)
                 rest += sum_of(d)
-                square += sum_of(_times(d, d))
+                square += sum_of(times(d, d))
             rest = total_of(rest) / count
         scale = one / math.sqrt(total_of(square) / count - rest * rest + eps)
         for k in range(steps(columns, team, vectors)):
             j = begin(team, k)
-            if vectors:
-                d = vector_of(held, k)
-            else:
-                d = _minus(read(again, at, j, columns, aligned, zero), _constant(middle))
-            v = _times(_minus(d, _constant(rest)), _constant(scale))
+            d = vector_of(held, k) if vectors else minus(read(again, at, j, columns, aligned, zero), constant(middle))
+            v = times(minus(d, constant(rest)), constant(scale))
             if has_weight:
-                v = _times(v, read(weight, 0, j, columns, aligned, zero))
+                v = times(v, read(weight, 0, j, columns, aligned, zero))
             if has_bias:
-                v = _plus(v, read(bias, 0, j, columns, aligned, zero))
+                v = plus(v, read(bias, 0, j, columns, aligned, zero))
             write(out, at, j, columns, aligned, v)
         if begin(team, 0) == 0:
             store(mean, row, middle)
@@ -251,7 +221,7 @@ def _backward_kernel(team, vectors, is_centred, name):
         of_bias = of_weight + columns
         zero, one = number(x, 0), number(x, 1)
         count = type(zero)(columns)
-        nothing = _constant(zero)
+        nothing = constant(zero)
         for k in range(vectors):
             hold(dweight, k, nothing)
             hold(dbias, k, nothing)
@@ -262,16 +232,16 @@ def _backward_kernel(team, vectors, is_centred, name):
             rest, total, dot = zero, zero, zero
             for k in range(steps(columns, team, vectors)):
                 j = begin(team, k)
-                d = _minus(read(x, at, j, columns, aligned, middle), _constant(middle))
+                d = minus(read(x, at, j, columns, aligned, middle), constant(middle))
                 e = read(dout, at, j, columns, aligned, zero)
                 if vectors:
                     hold(held, k, d)
                     hold(held_dout, k, e)
-                g = _times(e, read(weight, 0, j, columns, aligned, one)) if has_weight else e
+                g = times(e, read(weight, 0, j, columns, aligned, one)) if has_weight else e
                 if is_centred:
                     rest += sum_of(d)
                     total += sum_of(g)
-                dot += sum_of(_times(g, d))
+                dot += sum_of(times(g, d))
             if is_centred:
                 rest = total_of(rest) / count
                 total = total_of(total)
@@ -282,25 +252,25 @@ def _backward_kernel(team, vectors, is_centred, name):
                 if vectors:
                     d, e = vector_of(held, k), vector_of(held_dout, k)
                 else:
-                    d = _minus(read(x, at, j, columns, aligned, middle), _constant(middle))
+                    d = minus(read(x, at, j, columns, aligned, middle), constant(middle))
                     e = read(dout, at, j, columns, aligned, zero)
-                normal = _times(_minus(d, _constant(rest)), _constant(scale))
-                g = _times(e, read(weight, 0, j, columns, aligned, one)) if has_weight else e
-                g = _minus(_minus(g, _constant(total)), _times(normal, _constant(dot)))
-                g = _times(g, _constant(scale))
+                normal = times(minus(d, constant(rest)), constant(scale))
+                g = times(e, read(weight, 0, j, columns, aligned, one)) if has_weight else e
+                g = minus(minus(g, constant(total)), times(normal, constant(dot)))
+                g = times(g, constant(scale))
                 if has_total:
-                    g = _plus(g, read(dtotal, at, j, columns, aligned, zero))
+                    g = plus(g, read(dtotal, at, j, columns, aligned, zero))
                 write(dx, at, j, columns, aligned, g)
                 if vectors:
-                    hold(dweight, k, _plus(vector_of(dweight, k), _times(e, normal)))
-                    hold(dbias, k, _plus(vector_of(dbias, k), e))
+                    hold(dweight, k, plus(vector_of(dweight, k), times(e, normal)))
+                    hold(dbias, k, plus(vector_of(dbias, k), e))
                 else:
                     before, before_e = nothing, nothing
                     if row > first:
                         before = read(partial, of_weight, j, columns, aligned, zero)
                         before_e = read(partial, of_bias, j, columns, aligned, zero)
-                    write(partial, of_weight, j, columns, aligned, _plus(before, _times(e, normal)))
-                    write(partial, of_bias, j, columns, aligned, _plus(before_e, e))
+                    write(partial, of_weight, j, columns, aligned, plus(before, times(e, normal)))
+                    write(partial, of_bias, j, columns, aligned, plus(before_e, e))
         for k in range(vectors):
             j = begin(team, k)
             write(partial, of_weight, j, columns, aligned, vector_of(dweight, k))

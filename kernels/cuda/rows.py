@@ -102,6 +102,17 @@ def write(out, at, j, columns, aligned, values):
 
 
 @primitive
+def within(v, j, columns, filler):
+    """Four numbers from column j on; the filler beyond the end."""
+    return (
+        v[0] if j < columns else filler,
+        v[1] if j + 1 < columns else filler,
+        v[2] if j + 2 < columns else filler,
+        v[3] if j + 3 < columns else filler,
+    )
+
+
+@primitive
 def top_of(v):
     """The largest of four numbers; NaN if one is."""
     return larger(larger(v[0], v[1]), larger(v[2], v[3]))
@@ -111,6 +122,30 @@ def top_of(v):
 def sum_of(v):
     """The sum of four numbers."""
     return (v[0] + v[1]) + (v[2] + v[3])
+
+
+@primitive
+def constant(x):
+    """Four times the same number."""
+    return x, x, x, x
+
+
+@primitive
+def plus(v, w):
+    """The sum of vectors."""
+    return v[0] + w[0], v[1] + w[1], v[2] + w[2], v[3] + w[3]
+
+
+@primitive
+def minus(v, w):
+    """The difference of vectors."""
+    return v[0] - w[0], v[1] - w[1], v[2] - w[2], v[3] - w[3]
+
+
+@primitive
+def times(v, w):
+    """The product of vectors, element by element."""
+    return v[0] * w[0], v[1] * w[1], v[2] * w[2], v[3] * w[3]
 
 
 @primitive

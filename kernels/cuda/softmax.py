@@ -18,16 +18,19 @@ from .ptx import VECTOR, registers
 from .rows import (
     THREADS,
     begin,
+    constant,
     grid,
     hold,
     is_aligned,
     joins,
+    minus,
     number,
     read,
     row_of,
     steps,
     sum_of,
     team_of,
+    times,
     top_of,
     vector_of,
     write,
@@ -66,31 +69,21 @@ def _run(kernel_of, most, dim, *arrays):
 
 
 @primitive
-def shifted(v, base):
-    """Four numbers less a base."""
-    return v[0] - base, v[1] - base, v[2] - base, v[3] - base
-
-
-@primitive
-def scaled(v, factor):
-    """Four numbers times a factor."""
-    return v[0] * factor, v[1] * factor, v[2] * factor, v[3] * factor
-
-
-@primitive
 def exponentials(v):
     """exp of four numbers."""
     return exp(v[0]), exp(v[1]), exp(v[2]), exp(v[3])
 
 
 @primitive
-def joined(top, total, v):
-    """The largest score and the sum of exponentials relative to it, after four more scores."""
-    new = larger(top, top_of(v))
-    if not new <= top:
-        total *= exp(top - new)
-    base = type(new)(0) if new == type(new)(-math.inf) else new  # of scores of -inf alone the sum is 0 until the end
-    return new, total + sum_of(exponentials(shifted(v, base)))
+def base_of(top):
+    """What is subtracted of scores: the largest one, or 0 where all are -inf, whose exponentials are 0 until the end."""
+    return type(top)(0) if top == type(top)(-math.inf) else top
+
+
+@primitive
+def rescaled(total, top, new):
+    """A sum of exponentials relative to `top`, made relative to `new`."""
+    return total if new <= top else total * exp(top - new)
 
 
 def _forward(team, vectors, finish, name):
@@ -111,7 +104,9 @@ def _forward(team, vectors, finish, name):
             v = read(x, at, begin(team, k), columns, aligned, lowest)
             if vectors:
                 hold(held, k, v)
-            top, total = joined(top, total, v)
+            new = larger(top, top_of(v))
+            total = rescaled(total, top, new) + sum_of(exponentials(minus(v, constant(base_of(new)))))
+            top = new
         highest = largest_of(top)
         total = total_of(total * exp(top - highest))
         for k in range(steps(columns, team, vectors)):
@@ -124,13 +119,13 @@ def _forward(team, vectors, finish, name):
 
 @primitive
 def _shares(v, top, total):
-    return scaled(exponentials(shifted(v, top)), type(total)(1) / total)
+    return times(exponentials(minus(v, constant(top))), constant(type(total)(1) / total))
 
 
 @primitive
 def _logarithms(v, top, total):
     """In this order: top may be large, and the logarithm would be lost in it."""
-    return shifted(shifted(v, top), math.log(total))
+    return minus(minus(v, constant(top)), constant(math.log(total)))
 
 
 def _backward(team, vectors, term, finish, name):
