@@ -9,7 +9,7 @@ from ..device import precision
 from .epilogue import activation_backward, finish
 from .pointwise import cast, contiguous
 from .reduce import sum_to
-from .runtime import empty, gemm, lies
+from .runtime import empty, gemm, lying
 
 _BF16 = np.dtype(np.uint16)
 
@@ -72,7 +72,7 @@ def product(out: Any, a: Any, b: Any, accumulate: bool = False) -> None:
 
 def _operand(x, dtype):
     """x in a dtype, so that cuBLAS can read it; a copy has the order in memory that x has."""
-    if x.dtype == dtype and lies(x):
+    if x.dtype == dtype and lying(x):
         return x
     if abs(x.strides[-2]) < abs(x.strides[-1]):
         return np.swapaxes(cast(np.swapaxes(x, -1, -2), dtype), -1, -2)

@@ -185,15 +185,15 @@ _ALGORITHM = -1  # cuBLAS's own choice
 def gemm(out: Any, a: Any, b: Any, accumulate: bool = False, tf32: bool = False) -> None:
     """out (..., M, N) = a (..., M, K) b (..., K, N), or added to it: the only call of cuBLAS.
 
-    Leading axes are equal, steps of 0 among them; a and b have one dtype, and `lies` says that their matrices and
-    those of out can be read as they are. No size is 0.
+    Leading axes are equal, steps of 0 among them; a and b have one dtype, and their matrices and those of out lie as
+    `lying` allows. No size is 0.
     """
     code = _COMPUTE_TF32 if tf32 else _COMPUTE.get(out.dtype, 68)
     zero, one = _FACTORS[code].ctypes.data, _FACTORS[code].ctypes.data + _FACTORS[code].itemsize
     (m, n), k = out.shape[-2:], a.shape[-1]
     # cuBLAS has columns where C has rows: it reads each matrix as its transpose, so that outᵀ = bᵀ aᵀ.
     operands = b, a, out
-    (b_across, b_lead), (a_across, a_lead), (_, out_lead) = (_lying(x) for x in operands)
+    (b_across, b_lead), (a_across, a_lead), (_, out_lead) = (lying(x) for x in operands)
     sizes, steps = merged(out.shape[:-2], [x.strides[:-2] for x in operands])
     sizes, steps = sizes or [1], steps or [(0, 0, 0)]
     longest = int(np.argmax(sizes))
@@ -213,13 +213,9 @@ def gemm(out: Any, a: Any, b: Any, accumulate: bool = False, tf32: bool = False)
         )  # fmt: skip
 
 
-def lies(x: Any) -> bool:
-    """Whether cuBLAS can read matrices x (..., R, C) where they are: rows or columns without gaps, in order."""
-    return _lying(x) is not None
-
-
-def _lying(x: Any) -> Any:
-    """Whether it is columns that have no gaps (as 0 or 1), and the elements from one to the next; or None."""
+def lying(x: Any) -> tuple[int, int] | None:
+    """How matrices x (..., R, C) lie in memory: 0 where rows have no gaps, 1 where columns have none, and the elements
+    from one to the next. None where neither is so, in order and without overlap."""
     (rows, columns), (down, across) = x.shape[-2:], (s // x.itemsize for s in x.strides[-2:])
     if (across == 1 or columns == 1) and (down >= columns or rows == 1):
         return 0, down if rows > 1 else columns
