@@ -69,12 +69,13 @@ def _gradients(x, weight):
 def _sweep(losses, gradients, x, weight, targets, options, scale):
     """Losses of all rows and, where `gradients` is (dx, dweight), those, times the scale."""
     rows, vocabulary = len(x), len(weight)
-    rounded = precision() == "medium" and x.dtype == np.float32
+    dtype = x.dtype
+    rounded = precision() == "medium" and dtype == np.float32
     if rounded:  # once, and not for each chunk; so is the gradient as it is written
         x, weight = cast(x, np.uint16), cast(weight, np.uint16)
     x = contiguous(x)
     step = max(1, min(rows, CHUNK // max(1, vocabulary)))
-    logits = empty((step, vocabulary), sums(losses.dtype))
+    logits = empty((step, vocabulary), dtype)
     dlogits = empty(logits.shape, np.uint16) if rounded and gradients is not None else logits
     for start in range(0, max(1, rows), step):
         part = slice(start, start + step)
