@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from ..device import contiguous, empty, zeros
 from .elementwise import add
-from .indexing import copy
+from .copies import copy
 from .kernel import kernel
 from .matmul import product
 from .reduce import sum as sum_over

@@ -24,7 +24,7 @@ from . import runtime
 
 AXES = 4  # of an array of any strides
 _TYPES = {np.dtype(t.name): t for t in (types.float32, types.float64, types.int32, types.int64, types.uint32)}
-_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.uint64)}
+_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.int16, types.uint64)}
 _TYPES[np.dtype(np.bool_)] = types.boolean
 _lock = threading.RLock()
 kernels: list["Kernel"] = []
