@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import ONE, Op, registry
+from ..kernels import ONE, Op, device, registry
 from .computed import Computed
-from .tape import Hook, Node, is_recording, run_hooks, sweep, total
+from .tape import Hook, Node, is_own, is_recording, run_hooks, sweep, total
 
 __all__ = ["Tensor", "apply"]
 
 
 class Tensor(Computed):
-    """A NumPy array with a place on the tape.
+    """An array, of NumPy or on a GPU, with a place on the tape.
 
     Args:
         data: an array, which is not copied, or numbers, nested in lists: floats become float32, integers int64.
         requires_grad: whether `backward` of what is computed from this tensor leaves its gradient in `grad`.
 
-    `grad` is None or a NumPy array of the shape and dtype of `data`, into which gradients add up. NumPy sees no
-    write to `data`: change a tensor with `copy_` and `add_`, or call `changed` afterwards, and a backward pass that
-    still needs the old values says so instead of using the new ones.
+    `grad` is None or an array like `data`, into which gradients add up. NumPy sees no write to `data`: change a tensor
+    with `copy_` and `add_`, or call `changed` afterwards, and a backward pass that still needs the old values says so
+    instead of using the new ones.
     """
 
     __array_ufunc__ = None  # so that array * tensor asks the tensor
@@ -46,7 +46,7 @@ class Tensor(Computed):
     @classmethod
     def _of(cls, data: np.ndarray, node: "Node | None", slot: int, version: list[int]) -> "Tensor":
         tensor = Tensor.__new__(Tensor)
-        tensor.data = np.asarray(data)
+        tensor.data = data if device.is_array(data) else np.asarray(data)
         tensor.grad = None
         if node is None:
             tensor._hooks = []
@@ -73,13 +73,18 @@ class Tensor(Computed):
         return self.data.size
 
     @property
+    def device(self) -> str:
+        """Where it is: "cpu" or "cuda"."""
+        return device.of(self.data)
+
+    @property
     def version(self) -> int:
         """How often the values were changed in place; views share it."""
         return self._version[0]
 
     def __repr__(self) -> str:
         origin = f", from={self._node.name}" if self._node else ", requires_grad=True" * self.requires_grad
-        return f"Tensor({np.array2string(self.data, separator=', ', prefix='Tensor(')}, {self.dtype}{origin})"
+        return f"Tensor({np.array2string(self.numpy(), separator=', ', prefix='Tensor(')}, {self.dtype}{origin})"
 
     def __len__(self) -> int:
         return len(self.data)
@@ -93,8 +98,21 @@ class Tensor(Computed):
         return bool(self.data.item())
 
     def numpy(self) -> np.ndarray:
-        """The array itself, not a copy."""
-        return self.data
+        """The array itself, not a copy; one on a GPU is copied."""
+        return device.to(self.data, "cpu")
+
+    def to(self, place: str) -> "Tensor":
+        """This tensor if it is on the device "cpu" or "cuda", else a copy there; not of one that was computed."""
+        place = device.choose(place)
+        if self.device == place.partition(":")[0]:
+            return self
+        if self._node is not None:
+            raise RuntimeError(f"to: this tensor was computed ({self._node.name}); move its .detach()")
+        return Tensor(device.to(self.data, place), self.requires_grad)
+
+    def here(self, x: Any) -> Any:
+        """An array on the device of this tensor."""
+        return device.to(x, self.device)
 
     def item(self) -> float | int | bool:
         """The value of a tensor of one element."""
@@ -103,7 +121,8 @@ class Tensor(Computed):
         return self.data.item()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data, dtype, copy=copy) if copy is not None else np.asarray(self.data, dtype)
+        x = self.numpy()
+        return np.array(x, dtype, copy=copy) if copy is not None else np.asarray(x, dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
@@ -132,12 +151,15 @@ class Tensor(Computed):
 
     def copy_(self, values: Any) -> "Tensor":
         """Overwrite the values, in place and off the tape, with some of the same shape."""
-        np.copyto(self._writable("copy_", values), _plain(values), casting="same_kind")
+        data, values = self._writable("copy_", values), _plain(values)
+        device.copy(values if device.is_array(values) else np.asarray(values, self.dtype), data)
         return self
 
     def add_(self, values: Any) -> "Tensor":
         """Add to the values, in place and off the tape."""
-        np.add(data := self._writable("add_", values), _plain(values), out=data, casting="same_kind")
+        data, values = self._writable("add_", values), _plain(values)
+        values = values if device.is_array(values) else np.asarray(values, self.dtype)
+        device.copy(registry["add"](data, device.to(values, self.device)), data)
         return self
 
     def _writable(self, name: str, values: Any) -> np.ndarray:
@@ -168,13 +190,15 @@ class Tensor(Computed):
                 f"backward: a tensor of shape {self.shape} needs a gradient of that shape; a scalar needs none"
             )
         if gradient is not None:
-            gradient = np.asarray(_plain(gradient), self.dtype)
+            gradient = _plain(gradient)
+            gradient = gradient if device.is_array(gradient) else np.asarray(gradient)
+            gradient = device.cast(device.to(gradient, self.device), self.dtype)
             if gradient.shape != self.shape:
                 raise ValueError(f"backward: expected a gradient of shape {self.shape}, got {gradient.shape}")
         elif self._node is not None and self._node.takes_one and self.ndim == 0 and not self.hooks:
             gradient = ONE
         else:
-            gradient = np.ones(self.shape, self.dtype)
+            gradient = device.to(np.ones(self.shape, self.dtype), self.device)
         if self._node is None:
             self.accumulate(run_hooks(self.hooks, gradient), own=False)
         else:
@@ -204,8 +228,11 @@ class Tensor(Computed):
         """Add to `grad`; `own` says that nothing else refers to the gradient's memory."""
         if self.grad is not None:
             gradient, own = total(self.grad, gradient, own), True
-        keep = own and gradient.dtype == self.dtype and gradient.flags.c_contiguous and gradient.flags.writeable
-        self.grad = gradient if keep else np.array(gradient, self.dtype, order="C")
+        if own and gradient.dtype == self.dtype and is_own(gradient):
+            self.grad = gradient
+        else:
+            self.grad = device.empty(self.shape, self.dtype, self.device)
+            device.copy(gradient, self.grad)
 
     @staticmethod
     def _run(name: str, *args: Any, **params: Any) -> Any:
@@ -311,7 +338,9 @@ def _plain(x: Any) -> Any:
 
 
 def _array(data: Any) -> np.ndarray:
-    if isinstance(data, (np.ndarray, np.generic)):
+    if device.is_array(data):
+        return data
+    if isinstance(data, np.generic):
         return np.asarray(data)
     array = np.asarray(data)
     dtype = {"f": np.float32, "i": np.int64, "b": np.bool_}.get(array.dtype.kind)

@@ -121,6 +121,16 @@ def on_device(op: Op, most: int = 3000) -> None:
                 first = got
 
 
+def launch_all(op: Op) -> None:
+    """Run an op on the GPU for all of its samples and dtypes, whatever comes out."""
+    if op.name in getattr(import_module(f"octavo.kernels.cuda.{op.family}"), "LACKS", {}):
+        return
+    for sample in samples_of(op):
+        for dtype in DTYPES:
+            args = [_cast(x, dtype) for x in op._bind(list(sample.args), sample.kwargs)]
+            _device_results(op, args, _copy)
+
+
 def _device_results(op: Op, args: list[Any], layout: Any) -> list[Any]:
     moved = [_moved(layout(_copy(x)), layout is _strided) for x in args]
     run = op.reference if op.view else op.kernel("cuda")
@@ -135,11 +145,11 @@ def _moved(x: Any, strided: bool) -> Any:
     """Arrays on the GPU, their strides with them."""
     if isinstance(x, list) and x and isinstance(x[0], np.ndarray):
         return [_moved(e, strided) for e in x]
-    if not isinstance(x, np.ndarray):
+    if not isinstance(x, (np.ndarray, np.generic)):
         return x
     if strided and x.ndim and x.base is not None:
         return device.to(x.base, "cuda")[..., 1::2]
-    return device.to(x, "cuda")
+    return device.to(np.asarray(x), "cuda")
 
 
 def _compare_unsaved(op, where, args, expected, dtype, ulps) -> None:
