@@ -30,7 +30,7 @@ from numba.cuda import types
 from . import runtime
 
 _TYPES = {np.dtype(t.name): t for t in (types.float32, types.float64, types.int32, types.int64, types.uint32)}
-_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.uint64)}
+_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.int16, types.uint64)}
 _TYPES[np.dtype(np.bool_)] = types.boolean
 _lock = threading.RLock()
 kernels: list["Kernel"] = []

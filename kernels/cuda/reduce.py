@@ -7,7 +7,7 @@ from numba.cuda import float64, int32
 
 from ..layout import axes_of, kept
 from .fold import Fold, as_rows
-from .pointwise import contiguous, elementwise
+from .pointwise import elementwise
 
 
 def sum(x, dim, keepdim):

@@ -15,7 +15,8 @@ from .kernel import kernel, primitive
 from .maths import exp
 from .pointwise import contiguous
 from .ptx import VECTOR, registers
-from .rows import (
+from .runtime import empty
+from .teams import (
     THREADS,
     begin,
     constant,
@@ -35,7 +36,6 @@ from .rows import (
     vector_of,
     write,
 )
-from .runtime import empty
 
 
 def softmax(x, dim=-1):
