@@ -24,10 +24,10 @@ def make_step(shape: Shape) -> Callable[[], None]:
     return call
 
 
-def losses(shape: Shape, steps: int) -> list[float]:
-    """Of each step on random walks."""
+def losses(shape: Shape, rates: list[float]) -> list[float]:
+    """Of steps on random walks at these learning rates."""
     step = _learner(initial(shape))
-    return [step(*batch).item() for batch in shape.walks(steps)]
+    return [step(*batch, lr).item() for batch, lr in zip(shape.walks(len(rates)), rates, strict=True)]
 
 
 def initial(shape: Shape) -> nn.GPT:
@@ -36,12 +36,13 @@ def initial(shape: Shape) -> nn.GPT:
     return make_model(shape, bias=False)
 
 
-def _learner(model: nn.GPT) -> Callable[[np.ndarray, np.ndarray], nn.Tensor]:
+def _learner(model: nn.GPT) -> Callable[..., nn.Tensor]:
     """A step of training on inputs and targets: the loss before it."""
-    optimizer = nn.AdamW(nn.decay_groups(model, 0.1), lr=1e-3, betas=(0.9, 0.99))
+    optimizer = nn.AdamW(nn.decay_groups(model, 0.1), lr=0, betas=(0.9, 0.99))
     parameters = list(model.parameters())
 
-    def step(inputs: np.ndarray, targets: np.ndarray) -> nn.Tensor:
+    def step(inputs: np.ndarray, targets: np.ndarray, lr: float = 1e-3) -> nn.Tensor:
+        optimizer.lr = lr
         optimizer.zero_grad()
         loss = model.loss(inputs, targets)
         loss.backward()

@@ -113,15 +113,19 @@ def decode(shape: str, seconds: float, rounds: int) -> None:
 @click.option("--steps", type=click.IntRange(1), default=50, show_default=True, help="Of training.")
 @click.option("--batch", type=click.IntRange(1), help="Sequences, instead of the shape's.")
 @click.option("--context", type=click.IntRange(1), help="Tokens in each, instead of the shape's.")
-def curve(shape: str, precision: tuple[str, ...], steps: int, batch: int | None, context: int | None) -> None:
-    """Losses of a training run: PyTorch eager in float32, from the same weights, on the same random walks."""
+@click.option("--lr", default=6e-4, show_default=True, help="Learning rate, after a rise over a fifth of the steps.")
+def curve(
+    shape: str, precision: tuple[str, ...], steps: int, batch: int | None, context: int | None, lr: float
+) -> None:
+    """Losses of a training run: PyTorch eager, in float32 and bf16, from the same weights, on the same random walks."""
     _require("torch")
     s = SHAPES[shape]
     s = s._replace(batch=batch or s.batch, context=context or s.context)
-    names = {"PyTorch": ("torch", "float32")} | {f"Octavo {p}": ("octavo", p) for p in precision or PEERS}
-    what = "x".join(map(str, s)), str(steps)
+    names = {f"PyTorch {p}": ("torch", p) for p in ("float32", "bf16")}
+    names |= {f"Octavo {p}": ("octavo", p) for p in precision or PEERS}
+    what = "x".join(map(str, s)), str(steps), str(lr)
     results = run({name: partial(racer, "curve", *side, 0, *what) for name, side in names.items()}, 1)
-    print(curves(results, f"Training, {shape}: {s.batch} x {s.context} tokens", "PyTorch"))
+    print(curves(results, f"Training, {shape}: {s.batch} x {s.context} tokens", "PyTorch float32"))
     print("\n" + describe(PyTorch="torch"))
 
 

@@ -1,9 +1,9 @@
 """One side of a race, in a process of its own: `python racer.py JOB SIDE PRECISION BUDGET SHAPE ...`.
 
 Prints {"seconds": of a call}, for products and attention also {"rows": {row: seconds}}, for a loss {"memory": bytes at
-its peak beyond those before it}, for a curve, whose SHAPE is followed by its steps, {"losses": of each}, or {"unable":
-why}. PRECISION: of decoding in Octavo, the form of the weights. BUDGET: seconds of calls for each row, at least three
-calls.
+its peak beyond those before it}, for a curve, whose SHAPE is followed by its steps and its learning rate, {"losses": of
+each}, or {"unable": why}. PRECISION: of decoding in Octavo, the form of the weights. BUDGET: seconds of calls for each
+row, at least three calls.
 """
 
 import json
@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import psutil
-from shapes import OPS, SHAPES, Shape, sizes, work
+from shapes import OPS, SHAPES, Shape, sizes, warmed_up, work
 from side import measure
 
 FEW = (64, 64, 128)  # N, C and V of a loss that loads what is loaded once
@@ -32,8 +32,9 @@ def race(job: str, side: str, precision: str, budget: float, shapes: list[str]) 
     if job in OPS:
         return _ops(job, peer, precision, budget, shapes)
     if job == "curve":
-        size, steps = shapes
-        return {"losses": peer.losses(Shape(*sizes(size)), int(steps))}
+        size, steps, peak = shapes
+        rates = warmed_up(float(peak), int(steps))
+        return {"losses": peer.losses(Shape(*sizes(size)), rates, *([] if library == "octavo" else [precision]))}
     shape = SHAPES[shapes[0]]
     if job == "decode":
         call = peer.make_decode(shape, precision)

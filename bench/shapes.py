@@ -55,6 +55,11 @@ ATTENTION = ["1x1024x12x64", "4x1024x12x64", "1x4096x12x64", "4x4096x12x64"]  # 
 LOSS = "4096x768x50304"  # N x C x V
 
 
+def warmed_up(peak: float, steps: int) -> list[float]:
+    """Learning rates that rise over the first fifth of the steps."""
+    return [peak * min(1.0, (step + 1) / max(1, steps // 5)) for step in range(steps)]
+
+
 def sizes(shape: str) -> tuple[int, ...]:
     """4096x768x3072 as numbers. Raises ValueError for what is none."""
     numbers = tuple(map(int, shape.split("x")))

@@ -74,8 +74,8 @@ def make_step(shape: Shape, precision: str = "float32", compiled: bool = False) 
     return call
 
 
-def losses(shape: Shape, steps: int) -> list[float]:
-    """Of each step on random walks, from Octavo's initial weights."""
+def losses(shape: Shape, rates: list[float], precision: str) -> list[float]:
+    """Of steps on random walks at these learning rates, from Octavo's initial weights."""
     from octavo_gpt import initial
 
     weights = {}
@@ -85,13 +85,11 @@ def losses(shape: Shape, steps: int) -> list[float]:
         weights[name] = torch.from_numpy(parameter.numpy())
     model = GPT(shape)
     model.load_state_dict(weights)
-    step = _learner(model)
-    return [step(*batch).item() for batch in shape.walks(steps)]
+    step = _learner(model, precision)
+    return [step(*batch, lr).item() for batch, lr in zip(shape.walks(len(rates)), rates, strict=True)]
 
 
-def _learner(
-    model: GPT, precision: str = "float32", compiled: bool = False
-) -> Callable[[np.ndarray, np.ndarray], torch.Tensor]:
+def _learner(model: GPT, precision: str = "float32", compiled: bool = False) -> Callable[..., torch.Tensor]:
     """A step of training on inputs and targets: the loss before it."""
     groups = [
         {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
@@ -101,7 +99,9 @@ def _learner(
     if compiled:
         model.compile()
 
-    def step(inputs: np.ndarray, targets: np.ndarray) -> torch.Tensor:
+    def step(inputs: np.ndarray, targets: np.ndarray, lr: float = 1e-3) -> torch.Tensor:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             loss = model(torch.from_numpy(inputs), torch.from_numpy(targets))

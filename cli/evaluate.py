@@ -27,8 +27,8 @@ def evaluate(run: Path, source: str | None, batch_size: int, device: str, thread
     from .load import load
     from .status import bar, compilation_shown
 
-    use_machine(device, threads)
-    files, tokenizer, model = load(run)
+    place, _ = use_machine(device, threads)
+    files, tokenizer, model = load(run, place)
     if source is None:
         tokens = TokenFile(files.val, tokenizer)
     else:

@@ -57,8 +57,8 @@ def generate(
     from .status import compilation_shown
     from .text import continuation
 
-    use_machine(device, threads)
-    _, tokenizer, model = load(run)
+    place, _ = use_machine(device, threads)
+    _, tokenizer, model = load(run, place)
     if weights != "float32":
         quantize(model, weights)
     seed = secrets.randbits(32) if seed is None else seed

@@ -32,7 +32,7 @@ def info(threads: int | None) -> None:
     _show("vectors", _vectors())
     with compilation_shown():
         _show("threads", _threads(device.threads(threads), faults))
-    _show("GPU", f"none: {device.why_no_gpu()}")
+    _show("GPU", f"none: {why}" if (why := device.why_no_gpu()) else device.name())
     _show("cache", _cache(faults))
     _show("memory", _memory(faults))
     click.echo()

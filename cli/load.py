@@ -13,8 +13,8 @@ __all__ = ["load", "require_memory", "require_vocabulary"]
 _COPIES = 4  # of the weights in training: themselves, gradients, AdamW's two
 
 
-def load(folder: Path) -> "tuple[Run, Tokenizer, GPT]":
-    """The files, the tokenizer and the model of the run in a folder.
+def load(folder: Path, device: str = "cpu") -> "tuple[Run, Tokenizer, GPT]":
+    """The files, the tokenizer and the model, on a device, of the run in a folder.
 
     Raises:
         FileNotFoundError: no run, or a file of it is missing.
@@ -34,7 +34,9 @@ def load(folder: Path) -> "tuple[Run, Tokenizer, GPT]":
     saved = checkpoint.load(run.checkpoint)
     require_vocabulary(tokenizer, saved.config, run.checkpoint)
     require_memory(saved.config)
-    return run, tokenizer, saved.model()
+    model = saved.model()
+    model.to(device)
+    return run, tokenizer, model
 
 
 def require_vocabulary(tokenizer: "Tokenizer", shape: "GPTConfig", origin: Path) -> None:

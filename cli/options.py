@@ -42,11 +42,13 @@ def thread_options(command: Any) -> Any:
     return threads(device(command))
 
 
-def use_machine(device: str, threads: int | None) -> str:
-    """Sets the number of threads; the device chosen and why, in words."""
+def use_machine(device: str, threads: int | None) -> tuple[str, str]:
+    """Sets the number of threads; the device chosen, and why, in words."""
     from ..kernels import device as machine
 
     chosen = machine.choose(device)
     count = machine.threads(threads)
-    why = f"; no GPU: {machine.why_no_gpu()}" if device == "auto" and chosen == "cpu" else ""
-    return f"{chosen} with {count} thread{'s' * (count != 1)}{why}"
+    if chosen != "cpu":
+        return chosen, f"{chosen}: {machine.name()}"
+    why = f"; no GPU: {machine.why_no_gpu() or 'CUDA is emulated'}" if device == "auto" else ""
+    return chosen, f"cpu with {count} thread{'s' * (count != 1)}{why}"

@@ -107,7 +107,8 @@ def train(
     from ..nn.run import Run
     from .status import compilation_shown
 
-    click.echo(f"device     {use_machine(device, threads)}")
+    place, words = use_machine(device, threads)
+    click.echo(f"device     {words}")
     if resume is not None:
         run = Run(resume)
     else:
@@ -116,7 +117,7 @@ def train(
         run = prepare(source, out, settings(preset, given))
         given = {}
     with compilation_shown():
-        _train(run, given, profile)
+        _train(run, given, profile, place)
 
 
 def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
@@ -126,7 +127,7 @@ def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
         raise click.UsageError(f"--resume goes on with the run's own text and model; leave out {names}.")
 
 
-def _train(run: "Run", changes: dict[str, Any], profiled: bool) -> None:
+def _train(run: "Run", changes: dict[str, Any], profiled: bool, place: str) -> None:
     from .. import tokenizer as tokenizers
     from ..kernels.files import remove_unfinished
     from ..nn import GPT, random
@@ -147,6 +148,7 @@ def _train(run: "Run", changes: dict[str, Any], profiled: bool) -> None:
     random.seed(config.seed)
     require_memory(shape, config)
     model = GPT(shape)
+    model.to(place)
     trainer = Trainer(
         model,
         config,
@@ -170,7 +172,7 @@ def _train(run: "Run", changes: dict[str, Any], profiled: bool) -> None:
     except KeyboardInterrupt:
         click.echo(f"stopped after step {trainer.step:,}; go on with: octavo train --resume {run.folder}", err=True)
         raise
-    _conclude(run, final, prompt, _sample(model, tokenizer, prompt, config.seed))
+    _conclude(run, final, prompt, _sample(model, tokenizer, prompt, config.seed), place)
 
 
 @contextmanager
@@ -218,7 +220,7 @@ def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int)
     )
 
 
-def _conclude(run: "Run", final: "Estimate | None", prompt: str, sample: str) -> None:
+def _conclude(run: "Run", final: "Estimate | None", prompt: str, sample: str, place: str) -> None:
     from ..kernels.device import memory
 
     if final is not None and final.val is not None:
@@ -227,7 +229,7 @@ def _conclude(run: "Run", final: "Estimate | None", prompt: str, sample: str) ->
             f"result     after step {final.step:,}, over the whole validation split: loss {final.val.loss:.4f}, "
             f"perplexity {final.val.perplexity:.2f}" + ("" if bits is None else f", {bits:.4f} bits per byte")
         )
-    click.echo(f"memory     {memory().peak / 1e6:,.0f} MB of arrays at most")
+    click.echo(f"memory     {memory(place).peak / 1e6:,.0f} MB of arrays at most")
     click.echo(f"saved      {run.folder} (loss curve: {run.plot})")
     click.echo(f"\nIt writes:\n\n{sample}\n")
     click.echo("Next:")

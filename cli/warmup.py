@@ -37,7 +37,7 @@ def warmup(device: str, threads: int | None) -> None:
 
     from .status import compilation_shown
 
-    use_machine(device, threads)
+    place, _ = use_machine(device, threads)
     folder, before, kept = kernel_cache()
     if not kept:
         raise ValueError("the cache folder cannot be written; set OCTAVO_CACHE to a folder that can")
@@ -47,7 +47,7 @@ def warmup(device: str, threads: int | None) -> None:
     try:
         with compilation_shown(), tempfile.TemporaryDirectory() as runs:
             for number, (preset, changes) in enumerate(_REHEARSALS):
-                _rehearse(Path(runs, str(number)), preset, changes)
+                _rehearse(Path(runs, str(number)), preset, changes, place)
     finally:
         signal.signal(signal.SIGINT, handler)
         compiled = len(set(kernel_cache()[1]) - set(before))
@@ -61,7 +61,7 @@ def _stop(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _rehearse(folder: Path, preset: str, changes: dict[str, Any]) -> None:
+def _rehearse(folder: Path, preset: str, changes: dict[str, Any], place: str) -> None:
     """A step of training, with evaluation and checkpoint, and generations, with a model as small as can be."""
     from contextlib import redirect_stdout
     from io import StringIO
@@ -79,9 +79,11 @@ def _rehearse(folder: Path, preset: str, changes: dict[str, Any]) -> None:
         run = prepare(str(text), folder, settings(preset, _TINY | changes))
     shape, config, _ = run.read_config()
     train, val = TokenFile(run.train).tokens, TokenFile(run.val).tokens
-    Trainer(GPT(shape), config, train, val, checkpoint_path=run.checkpoint).fit()
+    model = GPT(shape)
+    model.to(place)
+    Trainer(model, config, train, val, checkpoint_path=run.checkpoint).fit()
     for weights in ("float32", "bf16", "int8"):
-        _, tokenizer, model = load(folder)
+        _, tokenizer, model = load(folder, place)
         if weights != "float32":
             quantize(model, weights)
         for _piece in continuation(model, tokenizer, "The quick", 2, repetition_penalty=1.1, seed=0):

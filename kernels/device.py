@@ -171,9 +171,15 @@ def poison(on: bool) -> None:
     _pool.poisoned = on
 
 
-def memory() -> Memory:
-    """Bytes in arrays from the allocator: current, peak, and reserved for reuse."""
-    return Memory(_pool.current, _pool.peak, _pool.reserved)
+def memory(device: str = "cpu") -> Memory:
+    """Bytes in arrays from the allocator: current, peak, and reserved for reuse.
+
+    Of a GPU the peak is what CuPy's pool holds, which gives nothing back by itself.
+    """
+    if device == "cpu":
+        return Memory(_pool.current, _pool.peak, _pool.reserved)
+    used, kept = _cuda().memory()
+    return Memory(used, used + kept, kept)
 
 
 def reset_peak_memory() -> None:
@@ -224,10 +230,10 @@ def precision(mode: str | None = None) -> str:
 
 
 def usable_precision(mode: str) -> str:
-    """The mode of `precision`, or the next better one, for which this processor has the unit."""
+    """The mode of `precision`, or the next better one, for which this processor, or a GPU in use, has the unit."""
     if mode not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {mode!r}")
-    if mode == "highest":
+    if mode == "highest" or "cuda" in BACKENDS.values():
         return mode
     unit = import_module(".cpu.unit", __package__).bf16()  # a backend, which those who import this file do not know
     worth = {"highest": True, "high": unit == "amx", "medium": unit != ""}
@@ -240,9 +246,9 @@ BACKENDS: dict[type, str] = {np.ndarray: "cpu"}
 
 def of(x: Any) -> str:
     """The backend of an array: "cpu" for a NumPy array, "cuda" for one on a GPU. Raises TypeError for anything else."""
-    for kind in (type(x), *type(x).__mro__):
-        if kind in BACKENDS:
-            return BACKENDS[kind]
+    found = BACKENDS.get(type(x)) or next((BACKENDS[k] for k in type(x).__mro__ if k in BACKENDS), None)
+    if found is not None:
+        return found
     raise TypeError(f"expected a NumPy array, got {type(x).__name__}; np.asarray makes one of lists and numbers")
 
 
@@ -268,7 +274,7 @@ def choose(device: str = "auto") -> str:
 
 
 _EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
-_EXTRA = "pip install 'octavo[cu13]' (for drivers of CUDA 12: octavo[cu12])"
+_EXTRA = "pip install 'octavo[emulate]'" if _EMULATED else "pip install 'octavo[cu13]' (cu12 for a driver of CUDA 12)"
 
 
 @lru_cache(None)
@@ -291,6 +297,11 @@ def _cuda() -> Any:
     return import_module(".cuda.runtime", __package__).target()
 
 
+def is_array(x: Any) -> bool:
+    """Whether x is an array of some device."""
+    return type(x) in BACKENDS or isinstance(x, np.ndarray)
+
+
 def to(x: Any, device: str) -> Any:
     """`x` on a device; itself if it is there."""
     if of(x) == device.partition(":")[0]:
@@ -298,11 +309,32 @@ def to(x: Any, device: str) -> Any:
     return _cuda().get(x) if device == "cpu" else _cuda().put(np.ascontiguousarray(x).reshape(x.shape))
 
 
+def copy(x: Any, out: Any) -> None:
+    """Write the elements of x, which is broadcast and may be on another device, to `out`."""
+    device = of(out)
+    x = to(x, device)
+    if device == "cpu":
+        np.copyto(out, x, casting="same_kind")
+    else:
+        import_module(".cuda.pointwise", __package__).copy(x, out)
+
+
+@lru_cache(256)
+def number(value: float, dtype: np.dtype, device: str) -> Any:
+    """An array of no axes with a value, not to be changed."""
+    return to(np.asarray(value, dtype), device)
+
+
 def cast(x: Any, dtype: np.dtype) -> Any:
     """`x` with elements of a float dtype; itself if they are."""
     if x.dtype == dtype:
         return x
     return x.astype(dtype) if of(x) == "cpu" else import_module(".cuda.pointwise", __package__).cast(x, dtype)
+
+
+def name() -> str:
+    """What the GPU calls itself."""
+    return _cuda().name
 
 
 def synchronize() -> None:

@@ -15,10 +15,10 @@ __all__ = ["CausalSelfAttention", "KVCache"]
 class KVCache:
     """Keys and values of one layer, for up to `capacity` positions; dtype uint16 keeps them in bfloat16."""
 
-    def __init__(self, batch: int, capacity: int, heads: int, size: int, dtype: np.dtype):
+    def __init__(self, batch: int, capacity: int, heads: int, size: int, dtype: np.dtype, place: str = "cpu"):
         # Position by position, so that all that is there lies together.
-        self.keys = device.empty((capacity, batch, heads, size), dtype)
-        self.values = device.empty((capacity, batch, heads, size), dtype)
+        self.keys = device.empty((capacity, batch, heads, size), dtype, place)
+        self.values = device.empty((capacity, batch, heads, size), dtype, place)
         self.length = 0
 
     def append(self, keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,10 +34,10 @@ class KVCache:
             )
         if self.keys.dtype.kind != "f":
             keys, values = registry["to_bf16"](keys), registry["to_bf16"](values)
-        self.keys[start:end] = keys.swapaxes(0, 1)
-        self.values[start:end] = values.swapaxes(0, 1)
+        device.copy(keys.transpose(1, 0, 2, 3), self.keys[start:end])
+        device.copy(values.transpose(1, 0, 2, 3), self.values[start:end])
         self.length = end
-        return self.keys[:end].swapaxes(0, 1), self.values[:end].swapaxes(0, 1)
+        return self.keys[:end].transpose(1, 0, 2, 3), self.values[:end].transpose(1, 0, 2, 3)
 
 
 class CausalSelfAttention(Module):
@@ -92,7 +92,7 @@ class CausalSelfAttention(Module):
         """With a cache x continues it, and gradients do not reach what is cached: for use under no_grad()."""
         batch, time, _ = x.shape
         heads = self.qkv(x).reshape(batch, time, -1, self.head_size)
-        q, k, v = F.split(heads, [self.heads, self.kv_heads, self.kv_heads], 2)
+        q, k, v = F.split(heads, (self.heads, self.kv_heads, self.kv_heads), 2)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         if self.rotary is not None:
@@ -106,7 +106,8 @@ class CausalSelfAttention(Module):
     def cache(self, batch: int, capacity: int) -> KVCache:
         """An empty cache for this layer; in bfloat16 where its weights are quantized."""
         dtype = self.qkv.weight.dtype
-        return KVCache(batch, capacity, self.kv_heads, self.head_size, dtype if dtype.kind == "f" else np.dtype("u2"))
+        dtype = dtype if dtype.kind == "f" else np.dtype("u2")
+        return KVCache(batch, capacity, self.kv_heads, self.head_size, dtype, self.qkv.weight.device)
 
     def describe(self) -> str:
         return f"{self.heads} heads" + (f", {self.kv_heads} of keys" if self.kv_heads < self.heads else "")

@@ -17,6 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
+from ..kernels import device
 from ..kernels.files import atomic_write
 from . import random
 from .models import ARCHITECTURES, GPT
@@ -47,20 +48,20 @@ def save(
     """
     state = optimizer.state_dict() if optimizer else {}
     arrays = {f"model.{name}": x for name, x in model.state_dict().items()}
-    arrays |= {f"optimizer.{name}": x for name, x in state.items() if isinstance(x, np.ndarray)}
+    arrays |= {f"optimizer.{name}": x for name, x in state.items() if device.is_array(x)}
     meta = {
         "version": _VERSION,
         "architecture": type(model).__name__,
         "config": model.config.to_dict(),
         "random": random.state(),
-        "optimizer": {name: x for name, x in state.items() if not isinstance(x, np.ndarray)},
+        "optimizer": {name: x for name, x in state.items() if not device.is_array(x)},
         "extra": extra or {},
     }
     try:
         text = json.dumps(meta)
     except (TypeError, ValueError) as error:
         raise ValueError(f"checkpoint: extra: expected what JSON can hold: {error}") from None
-    arrays = {name: np.ascontiguousarray(x) for name, x in arrays.items()}
+    arrays = {name: np.ascontiguousarray(device.to(x, "cpu")) for name, x in arrays.items()}
     if name := _not_finite(arrays):
         raise ValueError(
             f"{path}: not written, since {name} has NaN or infinity, and the old file is kept; lower the learning rate"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels import device
 from .shaped import Shaped
 
 if TYPE_CHECKING:
@@ -76,10 +77,10 @@ class Computed(Shaped):
         return self._product(self, other)
 
     def __matmul__(self, other: Any) -> "Tensor":
-        return self._product(self, other) if isinstance(other, (Computed, np.ndarray)) else NotImplemented
+        return self._product(self, other) if isinstance(other, Computed) or device.is_array(other) else NotImplemented
 
     def __rmatmul__(self, other: Any) -> "Tensor":
-        return self._product(other, self) if isinstance(other, (Computed, np.ndarray)) else NotImplemented
+        return self._product(other, self) if isinstance(other, Computed) or device.is_array(other) else NotImplemented
 
     def _product(self, a: Any, b: Any) -> "Tensor":
         row, column = a.ndim == 1, getattr(b, "ndim", 0) == 1
@@ -90,5 +91,6 @@ class Computed(Shaped):
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (bool, int, float)):
             dtype = self.data.dtype
-            return np.array(other, None if isinstance(other, float) and dtype.kind != "f" else dtype)
-        return other if isinstance(other, (Computed, np.ndarray)) else NotImplemented
+            dtype = np.dtype(np.float64) if isinstance(other, float) and dtype.kind != "f" else dtype
+            return device.number(other, dtype, device.of(self.data))
+        return other if isinstance(other, Computed) or device.is_array(other) else NotImplemented

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import Op
+from ..kernels import Op, device
 from ..kernels.dispatch import watching
 from .module import Module
 from .tape import current_call
@@ -123,7 +123,7 @@ class _Watch:
 def _arrays(named: Any) -> Iterator[tuple[str, np.ndarray]]:
     """(name, array) of float arrays; those of a list are numbered."""
     for name, x in named:
-        if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        if device.is_array(x) and x.dtype.kind == "f":
             yield name, x
         elif isinstance(x, (list, tuple)):
             yield from _arrays((f"{name}[{i}]", y) for i, y in enumerate(x))
@@ -131,6 +131,7 @@ def _arrays(named: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 def _fault(x: np.ndarray) -> tuple[float, tuple[int, ...], int] | None:
     """The first NaN, or else infinity, its position, and how many there are of both; None where there is none."""
+    x = device.to(x, "cpu")
     bad = ~np.isfinite(x)
     count = int(np.count_nonzero(bad))
     if not count:
@@ -147,10 +148,11 @@ def _in(path: str) -> str:
 
 def _parameter(root: Any, x: np.ndarray) -> str:
     named = root.named_parameters() if root is not None else ()
-    return next((name for name, p in named if p.data is x or x.base is p.data), "")
+    return next((name for name, p in named if p.data is x or getattr(x, "base", None) is p.data), "")
 
 
 def _summary(x: np.ndarray) -> str:
+    x = device.to(x, "cpu")
     finite = x[np.isfinite(x)]
     span = f"{finite.min():.3g} to {finite.max():.3g}" if finite.size else "nothing finite"
     return f"{x.dtype} {x.shape}, {span}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import registry
+from ..kernels import device, registry
 from . import random
 from .models import GPT
 from .tape import no_grad
@@ -84,17 +84,18 @@ def _steps(
     for step in range(max_new_tokens):
         logits = _logits(model, unread, caches)
         if penalty != 1:
-            logits = registry["penalize_repetition"](logits, ids, penalty)
+            logits = registry["penalize_repetition"](logits, device.to(ids, device.of(logits)), penalty)
         draw = (
             (random.current_seed(), random.SAMPLING, random.next_offset())
             if seed is None
             else (seed, random.SAMPLING, step)
         )
-        last = np.where(ended, last, registry["sample"](logits, *how, *draw))
+        last = np.where(ended, last, device.to(registry["sample"](logits, *how, *draw), "cpu"))
         yield last
         if penalty != 1:
             ids = np.concatenate([ids, last[:, None]], 1)
-        ended |= np.isin(last, stop)
+        if len(stop):
+            ended |= np.isin(last, stop)
         if ended.all():
             return
         window = unread = np.concatenate([window, last[:, None]], 1)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels import device
 from .tape import Hook, current_call, inside
 from .tensor import Tensor
 
@@ -35,7 +36,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with inside((self, current_call())):
             output = self.forward(*args, **kwargs)
-        for hook in list(vars(self).get("_forward_hooks", ())):
+        hooks = self.__dict__.get("_forward_hooks")
+        for hook in list(hooks) if hooks else ():
             replaced = hook(self, args, output)
             output = output if replaced is None else replaced
         return output
@@ -94,13 +96,20 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def to(self, dtype: Any) -> "Module":
-        """Change the dtype of all parameters to float32 or float64; their gradients are forgotten."""
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"to: expected float32 or float64, got {np.dtype(dtype)}")
-        self._require_floats("to")
+    def to(self, what: Any) -> "Module":
+        """Move all parameters to a device ("cpu", "cuda", "auto"), or change their dtype to float32 or float64.
+
+        Their gradients are forgotten; make the optimiser afterwards. Raises RuntimeError for a device that cannot be
+        had, with the cause and the cure.
+        """
+        place = device.choose(what) if isinstance(what, str) and not what.startswith("float") else None
+        if place is None and np.dtype(what) not in (np.float32, np.float64):
+            raise TypeError(f"to: expected float32 or float64, got {np.dtype(what)}")
+        if place is None:
+            self._require_floats("to")
         for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype, copy=False)
+            data = parameter.data
+            parameter.data = device.cast(data, np.dtype(what)) if place is None else device.to(data, place)
             parameter.zero_grad()
             parameter.changed()
         return self

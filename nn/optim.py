@@ -48,7 +48,7 @@ class Optimizer:
         if len({id(p) for p in self.params}) < len(self.params):
             raise ValueError("optimizer: a parameter was given twice")
         self.step_count = 0
-        self.state = {s: [device.zeros(p.shape, p.dtype) for p in self.params] for s in self.slots}
+        self.state = {s: [device.zeros(p.shape, p.dtype, p.device) for p in self.params] for s in self.slots}
 
     def step(self, grad_scale: float = 1.0) -> None:
         """Change every parameter that has a gradient, which counts `grad_scale` times."""
@@ -95,7 +95,7 @@ class Optimizer:
             )
         for name, array in own.items():
             if name != "step":
-                np.copyto(array, state[name])
+                device.copy(state[name], array)
         self.step_count = state["step"]
 
 

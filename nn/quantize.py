@@ -23,7 +23,7 @@ class QuantizedParameter(Parameter):
 
     def widened(self) -> np.ndarray:
         """The rounded weight (O, I) as float32."""
-        return registry["embedding_quantized"](np.arange(len(self)), self.data, self.scale)
+        return registry["embedding_quantized"](self.here(np.arange(len(self))), self.data, self.scale)
 
 
 def quantize(model: GPT, form: str) -> GPT:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..kernels import device
 from . import functional as F
 from .module import Module
 from .tensor import Tensor
@@ -103,9 +104,10 @@ class Rotary(Module):
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         end = start + x.shape[1]
-        if end > len(self._cos):
+        if end > len(self._cos) or device.of(self._cos) != x.device:
             length = max(end, 2 * len(self._cos))
-            self._cos, self._sin = rotary_tables(length, self.head_size, self.base, self.scaling)
+            tables = rotary_tables(length, self.head_size, self.base, self.scaling)
+            self._cos, self._sin = (device.to(table, x.device) for table in tables)
         return F.rotary(x, self._cos[start:end], self._sin[start:end])
 
     def describe(self) -> str:

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels import device
+
 if TYPE_CHECKING:
     from .tensor import Tensor
 
@@ -28,7 +30,7 @@ class Shaped:
         """A view for integers, slices, None and `...`; a copy where lists, arrays or tensors choose, as in NumPy."""
         found = tuple(map(_index, index)) if isinstance(index, tuple) else _index(index)
         several = found if isinstance(found, tuple) else (found,)
-        return self._apply("index" if any(isinstance(i, np.ndarray) for i in several) else "slice", found)
+        return self._apply("index" if any(device.is_array(i) for i in several) else "slice", found)
 
     def reshape(self, *shape: Any) -> "Tensor":
         """The same elements in another shape; one size may be -1."""
@@ -124,7 +126,7 @@ class Shaped:
     def scatter(self, dim: int, index: Any, src: Any) -> "Tensor":
         """With elements of `src`, or one number, where `gather` would take them; the last one for a place stays."""
         if isinstance(src, (bool, int, float)):
-            src = np.full(np.shape(index), src, self.data.dtype)
+            src = device.to(np.full(np.shape(index), src, self.data.dtype), device.of(self.data))
         return self._apply("scatter", index, src, dim)
 
     def scatter_add(self, dim: int, index: Any, src: Any) -> "Tensor":

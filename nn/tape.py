@@ -15,10 +15,22 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..kernels import Op, registry
+from ..kernels import Op, device, registry
 from ..kernels.device import precision
 
-__all__ = ["Hook", "Leaf", "Node", "current_call", "inside", "is_recording", "no_grad", "run_hooks", "sweep", "total"]
+__all__ = [
+    "Hook",
+    "Leaf",
+    "Node",
+    "current_call",
+    "inside",
+    "is_own",
+    "is_recording",
+    "no_grad",
+    "run_hooks",
+    "sweep",
+    "total",
+]
 
 
 class _Mode(threading.local):
@@ -46,14 +58,19 @@ def is_recording() -> bool:
     return _mode.recording
 
 
-@contextmanager
-def inside(call: Any) -> Iterator[None]:
+class inside:
     """Nodes made within belong to this call: (the module that runs, its caller's such pair), or None."""
-    outer, _mode.call = _mode.call, call
-    try:
-        yield
-    finally:
-        _mode.call = outer
+
+    __slots__ = ("call", "outer")
+
+    def __init__(self, call: Any):
+        self.call = call
+
+    def __enter__(self) -> None:
+        self.outer, _mode.call = _mode.call, self.call
+
+    def __exit__(self, *_: Any) -> None:
+        _mode.call = self.outer
 
 
 def current_call() -> Any:
@@ -197,10 +214,16 @@ def _sweep(
 
 def total(before: np.ndarray, gradient: np.ndarray, own: bool) -> np.ndarray:
     """The sum of two gradients, in the memory of the second if that is its `own`: nothing else refers to it."""
-    if own and gradient.flags.carray and gradient.dtype == before.dtype:
+    if own and is_own(gradient) and gradient.dtype == before.dtype:
         registry["add_"]([gradient], [before])
         return gradient
     return registry["add"](before, gradient)
+
+
+def is_own(gradient: Any) -> bool:
+    """Whether an array can be written to, element after element."""
+    flags = gradient.flags
+    return flags.c_contiguous and getattr(flags, "writeable", True)  # CuPy's arrays are never read-only
 
 
 def run_hooks(hooks: list[Any], gradient: Any) -> Any:
@@ -234,13 +257,13 @@ def _restored(x: Any) -> Any:
     return registry["from_bf16"](x.bits) if type(x) is _Rounded else x
 
 
-def _like(value: Any) -> tuple[tuple[int, ...], np.dtype]:
-    return value.shape, value.dtype
+def _like(value: Any) -> tuple[tuple[int, ...], np.dtype, str]:
+    return value.shape, value.dtype, device.of(value)
 
 
-def _gradient(output: tuple[tuple[int, ...], np.dtype], received: dict[int, Any], slots: Iterator[int]) -> Any:
+def _gradient(output: tuple[tuple[int, ...], np.dtype, str], received: dict[int, Any], slots: Iterator[int]) -> Any:
     found = received.get(next(slots))
-    return np.zeros(*output) if found is None else found
+    return device.zeros(*output) if found is None else found
 
 
 def _flat(values: Any) -> Iterator[Any]:
@@ -255,4 +278,4 @@ def _is_apart(gradient: np.ndarray, others: list[Any] | None) -> bool:
     """Whether no other array overlaps this one: backward ops of views return views."""
     if others is None:
         return False
-    return not any(isinstance(o, np.ndarray) and np.may_share_memory(gradient, o) for o in others)
+    return not any(device.is_array(o) and np.may_share_memory(gradient, o) for o in others)

@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from ..kernels import ONE, Op, registry
+from ..kernels import ONE, Op, device, registry
 from .computed import Computed
-from .tape import Hook, Node, is_recording, run_hooks, sweep, total
+from .tape import Hook, Node, is_own, is_recording, run_hooks, sweep, total
 
 __all__ = ["Tensor", "apply"]
 
 
 class Tensor(Computed):
-    """A NumPy array with a place on the tape.
+    """An array, of NumPy or on a GPU, with a place on the tape.
 
     Args:
         data: an array, which is not copied, or numbers, nested in lists: floats become float32, integers int64.
         requires_grad: whether `backward` of what is computed from this tensor leaves its gradient in `grad`.
 
-    `grad` is None or a NumPy array of the shape and dtype of `data`, into which gradients add up. NumPy sees no
-    write to `data`: change a tensor with `copy_` and `add_`, or call `changed` afterwards, and a backward pass that
-    still needs the old values says so instead of using the new ones.
+    `grad` is None or an array like `data`, into which gradients add up. NumPy sees no write to `data`: change a tensor
+    with `copy_` and `add_`, or call `changed` afterwards, and a backward pass that still needs the old values says so
+    instead of using the new ones.
     """
 
     __array_ufunc__ = None  # so that array * tensor asks the tensor
@@ -46,7 +46,7 @@ class Tensor(Computed):
     @classmethod
     def _of(cls, data: np.ndarray, node: "Node | None", slot: int, version: list[int]) -> "Tensor":
         tensor = Tensor.__new__(Tensor)
-        tensor.data = np.asarray(data)
+        tensor.data = data if device.is_array(data) else np.asarray(data)
         tensor.grad = None
         if node is None:
             tensor._hooks = []
@@ -73,13 +73,18 @@ class Tensor(Computed):
         return self.data.size
 
     @property
+    def device(self) -> str:
+        """Where it is: "cpu" or "cuda"."""
+        return device.of(self.data)
+
+    @property
     def version(self) -> int:
         """How often the values were changed in place; views share it."""
         return self._version[0]
 
     def __repr__(self) -> str:
         origin = f", from={self._node.name}" if self._node else ", requires_grad=True" * self.requires_grad
-        return f"Tensor({np.array2string(self.data, separator=', ', prefix='Tensor(')}, {self.dtype}{origin})"
+        return f"Tensor({np.array2string(self.numpy(), separator=', ', prefix='Tensor(')}, {self.dtype}{origin})"
 
     def __len__(self) -> int:
         return len(self.data)
@@ -93,8 +98,21 @@ class Tensor(Computed):
         return bool(self.data.item())
 
     def numpy(self) -> np.ndarray:
-        """The array itself, not a copy."""
-        return self.data
+        """The array itself, not a copy; one on a GPU is copied."""
+        return device.to(self.data, "cpu")
+
+    def to(self, place: str) -> "Tensor":
+        """This tensor if it is on the device "cpu" or "cuda", else a copy there; not of one that was computed."""
+        place = device.choose(place)
+        if self.device == place.partition(":")[0]:
+            return self
+        if self._node is not None:
+            raise RuntimeError(f"to: this tensor was computed ({self._node.name}); move its .detach()")
+        return Tensor(device.to(self.data, place), self.requires_grad)
+
+    def here(self, x: Any) -> Any:
+        """An array on the device of this tensor."""
+        return device.to(x, self.device)
 
     def item(self) -> float | int | bool:
         """The value of a tensor of one element."""
@@ -103,7 +121,8 @@ class Tensor(Computed):
         return self.data.item()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data, dtype, copy=copy) if copy is not None else np.asarray(self.data, dtype)
+        x = self.numpy()
+        return np.array(x, dtype, copy=copy) if copy is not None else np.asarray(x, dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
         if self.requires_grad:
@@ -132,12 +151,15 @@ class Tensor(Computed):
 
     def copy_(self, values: Any) -> "Tensor":
         """Overwrite the values, in place and off the tape, with some of the same shape."""
-        np.copyto(self._writable("copy_", values), _plain(values), casting="same_kind")
+        data, values = self._writable("copy_", values), _plain(values)
+        device.copy(values if device.is_array(values) else np.asarray(values, self.dtype), data)
         return self
 
     def add_(self, values: Any) -> "Tensor":
         """Add to the values, in place and off the tape."""
-        np.add(data := self._writable("add_", values), _plain(values), out=data, casting="same_kind")
+        data, values = self._writable("add_", values), _plain(values)
+        values = values if device.is_array(values) else np.asarray(values, self.dtype)
+        device.copy(registry["add"](data, device.to(values, self.device)), data)
         return self
 
     def _writable(self, name: str, values: Any) -> np.ndarray:
@@ -168,13 +190,15 @@ class Tensor(Computed):
                 f"backward: a tensor of shape {self.shape} needs a gradient of that shape; a scalar needs none"
             )
         if gradient is not None:
-            gradient = np.asarray(_plain(gradient), self.dtype)
+            gradient = _plain(gradient)
+            gradient = gradient if device.is_array(gradient) else np.asarray(gradient)
+            gradient = device.cast(device.to(gradient, self.device), self.dtype)
             if gradient.shape != self.shape:
                 raise ValueError(f"backward: expected a gradient of shape {self.shape}, got {gradient.shape}")
         elif self._node is not None and self._node.takes_one and self.ndim == 0 and not self.hooks:
             gradient = ONE
         else:
-            gradient = np.ones(self.shape, self.dtype)
+            gradient = device.to(np.ones(self.shape, self.dtype), self.device)
         if self._node is None:
             self.accumulate(run_hooks(self.hooks, gradient), own=False)
         else:
@@ -204,8 +228,11 @@ class Tensor(Computed):
         """Add to `grad`; `own` says that nothing else refers to the gradient's memory."""
         if self.grad is not None:
             gradient, own = total(self.grad, gradient, own), True
-        keep = own and gradient.dtype == self.dtype and gradient.flags.c_contiguous and gradient.flags.writeable
-        self.grad = gradient if keep else np.array(gradient, self.dtype, order="C")
+        if own and gradient.dtype == self.dtype and is_own(gradient):
+            self.grad = gradient
+        else:
+            self.grad = device.empty(self.shape, self.dtype, self.device)
+            device.copy(gradient, self.grad)
 
     @staticmethod
     def _run(name: str, *args: Any, **params: Any) -> Any:
@@ -220,49 +247,37 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     Raises:
         RuntimeError: an input requires a gradient, and the op has none of it.
     """
-    if not is_recording():
-        return _unrecorded(op, args, params)
     count = len(op.arrays)
     inputs = args[:count]
     if len(args) < count:
-        inputs += tuple(params.get(a.name) for a in op.arrays[len(args) :])
-    record = not op.discrete and any(map(_requires_grad, inputs))
+        inputs += tuple([params.get(a.name) for a in op.arrays[len(args) :]])
+    record = is_recording() and not op.discrete and any(map(_requires_grad, inputs))
     if record:
         _check_gradients(op, inputs)
     if params:
         params = {name: _plain(value) for name, value in params.items()}
-    found, saved = op.forward(*map(_plain, args), save=record, **params)
-    values = found if isinstance(found, tuple) else (found,)
-    differentiable, guarded = _plan(op)
-    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values) if record else None
+    arrays = [x.data if isinstance(x, Tensor) else _plain(x) for x in args]
+    found, saved = op.forward(*arrays, save=record, **params)
     version = inputs[0]._version if op.view and isinstance(inputs[0], Tensor) else None
-    slots = itertools.count()
-    outputs = tuple(
-        [_made(v, node, slots, version) for v in value] if type(value) is list else _made(value, node, slots, version)
-        for value in values
-    )
-    if node is not None:
-        for name, i in guarded:
-            kept = inputs[i] if i < count else outputs[i - count]
-            for tensor in kept if isinstance(kept, (list, tuple)) else [kept]:
-                if isinstance(tensor, Tensor):
-                    node.guard(name, tensor._version)
-    return outputs if isinstance(found, tuple) else outputs[0]
+    if not record:
+        return _tensors(found, None, version, itertools.count())
+    values = found if type(found) is tuple else (found,)
+    differentiable, _, guarded = _plan(op)
+    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values)
+    made = _tensors(values, node, version, itertools.count())
+    for name, i in guarded:
+        kept = inputs[i] if i < count else made[i - count]
+        for tensor in kept if isinstance(kept, (list, tuple)) else (kept,):
+            if isinstance(tensor, Tensor):
+                node.guard(name, tensor._version)
+    return made if values is found else made[0]
 
 
-def _unrecorded(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """`apply` under no_grad(): only views share something with their inputs, a version."""
-    if params:
-        params = {name: _plain(value) for name, value in params.items()}
-    found = op.forward(*map(_plain, args), save=False, **params)[0]
-    version = args[0]._version if op.view and isinstance(args[0], Tensor) else None
-
-    def made(value: Any) -> Any:
-        if type(value) is list or type(value) is tuple:
-            return type(value)(map(made, value))
-        return Tensor._of(value, None, 0, [0] if version is None else version)
-
-    return made(found)
+def _tensors(value: Any, node: Node | None, version: list[int] | None, slots: Iterator[int]) -> Any:
+    """An op's outputs as tensors; only those of views share something with an input, its version."""
+    if type(value) is list or type(value) is tuple:
+        return type(value)([_tensors(v, node, version, slots) for v in value])
+    return Tensor._of(value, node, next(slots), [0] if version is None else version)
 
 
 def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
@@ -271,29 +286,26 @@ def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
             f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
             "run it under no_grad(), or on .detach() of that input"
         )
-    for array, x in zip(op.arrays, inputs, strict=False):
-        if array.name not in op.differentiable and _requires_grad(x):
-            raise RuntimeError(f"{op.name} gives no gradient of {array.name}, which requires one; pass its .detach()")
+    for i in _plan(op)[1]:
+        if _requires_grad(inputs[i]):
+            name = op.arrays[i].name
+            raise RuntimeError(f"{op.name} gives no gradient of {name}, which requires one; pass its .detach()")
 
 
 @lru_cache(None)
-def _plan(op: Op) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
-    """Positions of the differentiable arguments; names and positions of arguments, then outputs, that are saved."""
+def _plan(op: Op) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, int], ...]]:
+    """Positions of array arguments with a gradient and without; names and positions of these, then outputs, saved."""
     names = [a.name for a in op.arrays]
-    differentiable = tuple(names.index(name) for name in op.differentiable)
-    if op.backward_name is None:
-        return differentiable, ()
-    return differentiable, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in op.wanted)
-
-
-def _made(value: np.ndarray, node: Node | None, slots: Iterator[int], version: list[int] | None) -> Tensor:
-    return Tensor._of(value, node, next(slots), [0] if version is None else version)
+    with_gradient = tuple(i for i, n in enumerate(names) if n in op.differentiable)
+    without = tuple(i for i, n in enumerate(names) if n not in op.differentiable)
+    wanted = () if op.backward_name is None else op.wanted
+    return with_gradient, without, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in wanted)
 
 
 def _requires_grad(x: Any) -> bool:
     if isinstance(x, Tensor):
         return x.requires_grad
-    return isinstance(x, (list, tuple)) and any(map(_requires_grad, x))
+    return isinstance(x, (list, tuple)) and any([_requires_grad(y) for y in x])
 
 
 def _edge(x: Any) -> Any:
@@ -305,13 +317,15 @@ def _edge(x: Any) -> Any:
 def _plain(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.data
-    if isinstance(x, (list, tuple)) and any(isinstance(y, Tensor) for y in x):
+    if isinstance(x, (list, tuple)) and any([isinstance(y, Tensor) for y in x]):
         return [_plain(y) for y in x]
     return x
 
 
 def _array(data: Any) -> np.ndarray:
-    if isinstance(data, (np.ndarray, np.generic)):
+    if device.is_array(data):
+        return data
+    if isinstance(data, np.generic):
         return np.asarray(data)
     array = np.asarray(data)
     dtype = {"f": np.float32, "i": np.int64, "b": np.bool_}.get(array.dtype.kind)

@@ -181,12 +181,13 @@ def test_curve(race, monkeypatch, capsys):
     monkeypatch.setattr(race, "describe", lambda **packages: "here")
     options = ["--shape", "nano", "--steps", "3", "--context", "8", "--precision", "medium"]
     race.main(["curve", *options], standalone_mode=False)
-    assert "| 1 | 4.0000 | +0.000% |" in capsys.readouterr().out
-    assert asked == [(side, p, "4x4x128x65x12x8", "3") for side, p in (("torch", "float32"), ("octavo", "medium"))]
+    assert "| 1 | 4.0000 | +0.000% | +0.000% |" in capsys.readouterr().out
+    sides = ("torch", "float32"), ("torch", "bf16"), ("octavo", "medium")
+    assert asked == [(*side, "4x4x128x65x12x8", "3", "0.0006") for side in sides]
 
 
 def test_octavo_learns_walks(bench):
-    losses = bench("racer").race("curve", "octavo", "highest", 0, ["1x1x16x8x4x8", "40"])["losses"]
+    losses = bench("racer").race("curve", "octavo", "highest", 0, ["1x1x16x8x4x8", "40", "1e-2"])["losses"]
     assert len(losses) == 40 and losses[-1] < losses[0] - 0.1
 
 

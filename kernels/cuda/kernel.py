@@ -3,10 +3,17 @@
 A kernel declares its signature, outputs left of the arrow, and how many threads a block has:
 `@kernel("T* <- T* i8* i4 A", threads=256)`. A call has the grid, then the arguments: `_softmax_kernel(rows, out, x)`.
 Types are NumPy's codes. `f4*` is a pointer to the elements of a contiguous array; `T` stands for the dtype of the first
+<<<<<<< HEAD
 array that is passed as one (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it
 are made: float32, or float64 for float64. `T~` is an array of any strides, passed as (array, steps): a pointer and a
-tuple of `AXES` steps in elements; `n8` is a tuple of eight int64, `m8` of uint32. `shared` is the size in bytes of
+tuple of `AXES` steps in elements; `n8` is a tuple of eight int64, `m8` of uint32; `f4*,i8*` is a tuple of two arrays. `shared` is the size in bytes of
 what `cuda.shared.array(0, …)` gives.
+=======
+`T*` (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it
+are made: float32, or float64 for float64. `T~3` is an array of any strides, passed as (array, steps): a pointer and a
+tuple of three steps in elements; `n8` is a tuple of eight int64, `m8` of uint32. `shared` is the size in bytes of what
+`cuda.shared.array(0, …)` gives.
+>>>>>>> main
 
 Numbers written in a kernel are float64 and would make arithmetic in it: write `type(x)(1)` or `float32(1)`.
 """
@@ -22,9 +29,8 @@ from numba.cuda import types
 
 from . import runtime
 
-AXES = 4  # of an array of any strides
 _TYPES = {np.dtype(t.name): t for t in (types.float32, types.float64, types.int32, types.int64, types.uint32)}
-_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.uint64)}
+_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.int16, types.uint64)}
 _TYPES[np.dtype(np.bool_)] = types.boolean
 _lock = threading.RLock()
 kernels: list["Kernel"] = []
@@ -52,7 +58,7 @@ class Kernel:
         if not arrow:
             raise TypeError(f"kernel {self.name}: expected a signature with '<-', got {signature!r}")
         self._tokens = [*outputs.split(), *inputs.split()]
-        self._generic = next((i for i, t in enumerate(self._tokens) if t in ("T*", "T~")), -1)
+        self._generic = next((i for i, t in enumerate(self._tokens) if t == "T*"), -1)
         self._compiled: dict[np.dtype | None, Any] = {}
         kernels.append(self)
 
@@ -72,9 +78,7 @@ class Kernel:
         """What launches the machine code for a dtype, and what makes its arguments."""
         with _lock:
             if dtype not in self._compiled:
-                code = runtime.target().load(
-                    self.name if dtype is None else f"{self.name}-{dtype}", lambda: self.types(dtype), self
-                )
+                code = runtime.target().load(self.named(dtype), lambda: self.types(dtype), self)
                 self._compiled[dtype] = code, [_converter(t, dtype) for t in self._tokens]
             return self._compiled[dtype]
 
@@ -88,7 +92,7 @@ class Kernel:
 
 
 def _split(token: str) -> tuple[str, str]:
-    code, form = re.fullmatch(r"(\?|[a-zA-Z]\d*)([*~]?)", token).groups()  # type: ignore[union-attr]
+    code, form = re.fullmatch(r"(\?|[a-zA-Z]\d*)(\*|~\d+|)", token).groups()  # type: ignore[union-attr]
     return code, form
 
 
@@ -99,23 +103,28 @@ def _dtype(code: str, dtype: np.dtype | None) -> np.dtype:
 
 
 def _type(token: str, dtype: np.dtype | None) -> Any:
+    if "," in token:
+        return types.Tuple(tuple(_type(t, dtype) for t in token.split(",")))
     code, form = _split(token)
     if code[0] in "nm":
         return types.UniTuple(types.int64 if code[0] == "n" else types.uint32, int(code[1:]))
     found = _TYPES[_dtype(code, dtype)]
-    if form == "~":
-        return types.Tuple((types.CPointer(found), types.UniTuple(types.int64, AXES)))
+    if form[:1] == "~":
+        return types.Tuple((types.CPointer(found), types.UniTuple(types.int64, int(form[1:]))))
     return types.CPointer(found) if form else found
 
 
 def _converter(token: str, dtype: np.dtype | None) -> Callable[[list[Any], Any], None]:
     """Appends the words of an argument to a list."""
+    if "," in token:
+        each = [_converter(t, dtype) for t in token.split(",")]
+        return lambda words, xs: [make(words, x) for make, x in zip(each, xs, strict=True)]
     code, form = _split(token)
     if code[0] in "nm":
         word = np.int64 if code[0] == "n" else np.uint32
         return lambda words, x: words.extend(map(word, x))
     number = _dtype(code, dtype).type
-    if form == "~":
+    if form[:1] == "~":
         return lambda words, x: words.extend((runtime.address(x[0]), *map(np.int64, x[1])))
     if form:
         return lambda words, x: words.append(runtime.address(x))

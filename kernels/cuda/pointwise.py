@@ -17,7 +17,7 @@ from numba.cuda import types, uint32
 from numba.cuda.extending import overload
 
 from ..layout import broadcast, merged, steps_along
-from .kernel import AXES, Kernel, primitive
+from .kernel import Kernel, primitive
 from .ptx import VECTOR, load, load_vector, store, store_vector
 from .runtime import address, empty
 
@@ -82,8 +82,7 @@ def _plan(shape: tuple[int, ...], *operands: Any) -> Any:
     """Tokens of the signature, the grid, sizes of the inner axes, and the steps of each operand; the output first."""
     arrays = [x for x in operands if isinstance(x, tuple)]
     sizes, steps = merged(shape, [steps_along(shape, own, strides) for own, strides, _, _ in arrays])
-    if len(sizes) > AXES:
-        raise ValueError(f"elementwise: arrays of {shape} differ in their order in memory along more than {AXES} axes")
+    axes = max(1, len(sizes))
     whole = [math.prod(sizes[a + 1 :]) for a in range(len(sizes))]
     tokens: list[str] = []
     found: list[tuple[int, ...] | None] = []
@@ -96,10 +95,10 @@ def _plan(shape: tuple[int, ...], *operands: Any) -> Any:
         a, item, code = next(own), x[2].itemsize, x[2].str[1:].replace("b1", "?")
         along = [step[a] // item for step in steps]
         is_direct = along == whole and x[3]
-        tokens.append(f"{code}*" if is_direct else f"{code}~")
-        found.append(None if is_direct else (*(0,) * (AXES - len(along)), *along))
-    inner = (1,) * (AXES - len(sizes)) + tuple(sizes)
-    return tuple(tokens), -(-math.prod(sizes) // (VECTOR * _THREADS)), inner[1:], found
+        tokens.append(f"{code}*" if is_direct else f"{code}~{axes}")
+        found.append(None if is_direct else tuple(along or [0]))
+    tokens.insert(1, f"m{axes}")
+    return tuple(tokens), -(-math.prod(sizes) // (VECTOR * _THREADS)), tuple(sizes or [1]), found
 
 
 def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
@@ -142,7 +141,7 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
 
     body = (unary, binary, ternary, quaternary)[len(inspect.signature(formula).parameters) - 1]
     body.__module__ = formula.__module__
-    signature = f"{tokens[0]} <- u4 m{AXES - 1} {' '.join(tokens[1:])}"
+    signature = f"{tokens[0]} <- u4 {' '.join(tokens[1:])}"
     name = "-".join([formula.__name__, *tokens]).translate({ord("*"): None, ord("~"): "s", ord("?"): "b1"})
     return Kernel(body, signature, _THREADS, 0, name)
 
@@ -158,15 +157,20 @@ def first(each):
     return (uint32(cuda.blockIdx.x) * uint32(_THREADS) + uint32(cuda.threadIdx.x)) * each
 
 
-@primitive
 def offset(i, sizes, steps):
-    """Where element i of the output is in an array with steps along the axes, of which the inner ones have `sizes`."""
-    rest = i // sizes[2]
-    at = (i - rest * sizes[2]) * steps[3]
-    i, rest = rest, rest // sizes[1]
-    at += (i - rest * sizes[1]) * steps[2]
-    i, rest = rest, rest // sizes[0]
-    return at + (i - rest * sizes[0]) * steps[1] + rest * steps[0]
+    """Where element i of the output, which has `sizes`, is in an array with `steps` along the axes."""
+
+
+@overload(offset, target="cuda")
+def _offset(i, sizes, steps):
+    if len(steps) == 1:
+        return lambda i, sizes, steps: i * steps[0]
+
+    def along_axes(i, sizes, steps):
+        rest = i // sizes[-1]
+        return (i - rest * sizes[-1]) * steps[-1] + offset(rest, sizes[:-1], steps[:-1])
+
+    return along_axes
 
 
 def value(operand, i, sizes):

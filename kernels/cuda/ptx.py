@@ -7,7 +7,7 @@ float32 as they are loaded, and float32 is rounded as it is stored.
 from typing import Any
 
 from llvmlite import ir
-from numba.cuda import types
+from numba.cuda import cgutils, types
 from numba.cuda.extending import intrinsic
 
 _I32, _F32 = ir.IntType(32), ir.FloatType()
@@ -49,6 +49,32 @@ def _place(builder: Any, pointer: Any, index: Any, count: int = 1) -> Any:
 def _alignment(type_: Any) -> int:
     """Of a vector: as much as one instruction moves at most."""
     return min(16, VECTOR if type_ == types.boolean else VECTOR * type_.bitwidth // 8)
+
+
+@intrinsic
+def registers(typing, pointer, count):
+    """Room for a constant count of numbers as `load` gives them of a pointer, to be read and written by indices.
+
+    They are registers if every index is a constant once loops are unrolled.
+    """
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    result = types.CPointer(element(pointer))
+
+    def codegen(context, builder, signature, args):
+        return cgutils.alloca_once(builder, context.get_data_type(result.dtype), count.literal_value)
+
+    return result(pointer, count), codegen
+
+
+@intrinsic
+def pointer_at(typing, address, like):
+    """A pointer of the type of `like` from an address, uint64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], args[1].type)
+
+    return like(types.uint64, like), codegen
 
 
 @intrinsic

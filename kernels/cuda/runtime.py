@@ -86,6 +86,7 @@ class _Gpu:
         self.array = cupy.ndarray
         capability = cupy.cuda.Device().compute_capability
         self.cc = int(capability[:-1]), int(capability[-1])
+        self.name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
         self.multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
 
     def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
@@ -132,6 +133,7 @@ class _Gpu:
 class _Emulated:
     """Compiled kernels on the CPU: see emulator/."""
 
+    name = "the emulator of compute capability 8.0"
     cc = (8, 0)
     multiprocessors = 4
 

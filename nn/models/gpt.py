@@ -95,7 +95,7 @@ class GPT(Module):
         if np.shape(targets) != np.shape(ids):
             raise ValueError(f"loss: expected targets of the ids' shape {np.shape(ids)}, got {np.shape(targets)}")
         features = self.features(ids).reshape(-1, self.config.width)
-        flat = np.asarray(targets).reshape(-1)
+        flat = self.wte.weight.here(np.asarray(targets).reshape(-1))
         return F.linear_cross_entropy(
             features, self._head_weight(), flat, None, ignore_index, reduction, divisor=divisor, **options
         )
@@ -115,7 +115,7 @@ class GPT(Module):
             raise ValueError(
                 f"GPT: {end} tokens are more than the context of {self.config.context}; shorten the sequence"
             )
-        x = self.wte(ids)
+        x = self.wte(self.wte.weight.here(ids))
         if self.wpe is not None:
             x = x + self.wpe.weight[start:end]
         x = self.dropout(x)

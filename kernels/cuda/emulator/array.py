@@ -61,10 +61,7 @@ class Array:
 
     def __getitem__(self, index: Any) -> "Array":
         index = index if isinstance(index, tuple) else (index,)
-        found = self._view[index]
-        if not isinstance(found, np.ndarray):  # one element: a view of no axes
-            found = self._view[(*index, ...)]
-        return self._viewed(found)
+        return self._viewed(self._view[index if Ellipsis in index else (*index, ...)])  # a view even of one element
 
     def reshape(self, *shape: Any) -> "Array":
         """The same elements in another shape; copied where they do not lie so that a view could have it."""

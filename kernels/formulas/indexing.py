@@ -1,40 +1,21 @@
-"""Copies between arrays of any strides: floats by a kernel, other dtypes and conversions by NumPy."""
+"""Copies between arrays of any strides: arrays joined, padded, rolled, or masked."""
 
 from builtins import slice as span
 from itertools import product
-from math import prod
 
 import numpy as np
-from numba import prange
 
-from ..device import contiguous, empty
 from ..ops.indexing import back, bordered, listed
-from .elementwise import elementwise
-from .kernel import kernel
+from .copies import assign, band, fill, masked
+from .pointwise import contiguous, empty
 from .reduce import sum_to
-from .rows import bits
-
-_BLOCK = 16384  # elements of a task
-
-
-@elementwise
-def copy(x):
-    return x
-
-
-def assign(out: np.ndarray, x: np.ndarray) -> None:
-    """out[...] = x, of the same shape."""
-    if x.dtype == out.dtype and x.dtype.kind == "f":
-        copy(x, out=out)
-    else:
-        np.copyto(out, x)
 
 
 def cat(xs, dim):
     dim %= xs[0].ndim
     shape = list(xs[0].shape)
     shape[dim] = sum(x.shape[dim] for x in xs)
-    out = empty(tuple(shape), np.result_type(*xs))
+    out = empty(tuple(shape), np.result_type(*(x.dtype for x in xs)))
     start = 0
     for x in xs:
         end = start + x.shape[dim]
@@ -46,7 +27,7 @@ def cat(xs, dim):
 def stack(xs, dim):
     shape = xs[0].shape
     dim %= len(shape) + 1
-    out = empty((*shape[:dim], len(xs), *shape[dim:]), np.result_type(*xs))
+    out = empty((*shape[:dim], len(xs), *shape[dim:]), np.result_type(*(x.dtype for x in xs)))
     for i, x in enumerate(xs):
         assign(out[(span(None),) * dim + (i, ...)], x)
     return out
@@ -69,13 +50,12 @@ def surround(out: np.ndarray, index: tuple, value: float) -> None:
         i.indices(n) if isinstance(i, span) else (i % n, i % n + 1, 1) for i, n in zip(index, out.shape, strict=True)
     ]
     if any(step != 1 or end <= start for start, end, step in bounds):
-        out.fill(value)
+        fill(out, value)
         return
     box: tuple[span, ...] = ()
     for start, end, _ in bounds:
         for rest in (span(0, start), span(end, None)):
-            beside = (*box, rest)
-            out[beside] = value
+            fill(out[(*box, rest)], value)
         box = (*box, span(start, end))
 
 
@@ -104,11 +84,11 @@ def roll_backward(dout, shifts, dims):
 
 
 def tril(x, diagonal):
-    return _fill(x, ~np.tri(*x.shape[-2:], diagonal, np.bool_), 0)
+    return band(x, high=diagonal)
 
 
 def triu(x, diagonal):
-    return _fill(x, np.tri(*x.shape[-2:], diagonal - 1, np.bool_), 0)
+    return band(x, low=diagonal)
 
 
 def tril_backward(dout, diagonal):
@@ -120,33 +100,8 @@ def triu_backward(dout, diagonal):
 
 
 def masked_fill(x, mask, value):
-    return _fill(x, mask, value)
+    return masked(x, mask, value)
 
 
 def masked_fill_backward(dout, mask, x_shape):
-    return sum_to(_fill(dout, mask, 0), x_shape)
-
-
-def _fill(x: np.ndarray, mask: np.ndarray, value: float) -> np.ndarray:
-    """`value` where the mask is true, else x; axes that lead, and along which the mask is broadcast, are rows."""
-    shape = np.broadcast_shapes(x.shape, mask.shape)
-    own = (1,) * (len(shape) - mask.ndim) + mask.shape
-    lead = next((a for a, n in enumerate(own) if n != 1), len(own))
-    line = contiguous(np.broadcast_to(mask.reshape(own[lead:]), shape[lead:])).reshape(-1)
-    flat = prod(shape[:lead]), line.size
-    out = empty(shape, x.dtype)
-    if out.size:
-        x = contiguous(np.broadcast_to(x, shape)).reshape(flat)
-        _fill_kernel(bits(out.reshape(flat)), bits(x), line, bits(np.asarray(value, x.dtype)).item())
-    return out
-
-
-@kernel("T[2] <- T[2] b1[1] T")
-def _fill_kernel(out, x, mask, value):
-    rows, size = x.shape
-    blocks = -(-size // _BLOCK)
-    for task in prange(rows * blocks):
-        row, first = task // blocks, task % blocks * _BLOCK
-        to, of, marks = out[row, first : first + _BLOCK], x[row, first : first + _BLOCK], mask[first : first + _BLOCK]
-        for i in range(to.size):
-            to[i] = value if marks[i] else of[i]
+    return sum_to(masked(dout, mask, 0), x_shape)

@@ -1,0 +1,49 @@
+"""What the compiler makes of every kernel that a sample reaches, for two architectures; nothing runs."""
+
+import checks
+import pytest
+
+from octavo.kernels import registry
+
+pytestmark = pytest.mark.cuda
+FAMILIES = sorted({op.family for op in registry.values()})
+ARCHITECTURES = (8, 0), (9, 0)
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """Kernels that are launched meanwhile, by name, with the types of their arguments; nothing is."""
+    from octavo.kernels.cuda import kernel, runtime
+
+    class Recorder(runtime._Emulated):
+        def load(self, name, types, kernel):
+            found[name] = kernel, types()
+            return lambda *launch: None
+
+    found = {}
+    recorder = Recorder()
+    monkeypatch.setattr(runtime, "target", lambda: recorder)
+    _forget(kernel.kernels)
+    yield found
+    _forget(kernel.kernels)
+
+
+def _forget(kernels):
+    for kernel in kernels:
+        kernel._compiled.clear()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_registers_suffice_and_float32_stays_float32(family, used):
+    from octavo.kernels.cuda import runtime
+
+    for op in registry.values():
+        if op.family == family and not op.view:
+            checks.launch_all(op)
+    for name, (kernel, types) in used.items():
+        is_double = any("float64" in str(t) for t in types)
+        for cc in ARCHITECTURES:
+            made = runtime.image(kernel.fn, types, kernel.threads, cc)
+            assert "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads" in made.log, f"{name}: {made.log}"
+        text = runtime.ptx(kernel.fn, types, kernel.threads, ARCHITECTURES[0])
+        assert is_double or ".f64" not in text, f"{name} computes in float64"
