@@ -172,7 +172,7 @@ def _kernels(parts, sums, code):
                         store(out, ((b * int64(rows) + row) * heads + h) * int64(width) + column, total * factors[r])
 
     @kernel(
-        f"T* A* <- T~ {code}~ {code}~ A i4 i4 i4 i4 i4 i4",
+        f"T* A* <- T~4 {code}~4 {code}~4 A i4 i4 i4 i4 i4 i4",
         threads=THREADS,
         shared=kept * sums.itemsize,
         name=f"forward-{named}",
@@ -209,7 +209,7 @@ def _kernels(parts, sums, code):
             total[r] = number(1) / total[r]
         put(out, totals, total, b, h, heads, first, queries, width)
 
-    backward = f"<- T~ T~ {code}~ {code}~ A* A* A i4 i4 i4 i4 i4"
+    backward = f"<- T~4 T~4 {code}~4 {code}~4 A* A* A i4 i4 i4 i4 i4"
 
     @kernel(f"T* {backward}", threads=THREADS, shared=kept * sums.itemsize, name=f"backward-queries-{named}")
     def for_queries(dq, dout, q, k, v, lse, delta, scale, causal, queries, keys, group, width):
