@@ -1,16 +1,20 @@
 """Copies between arrays of any strides: floats by a kernel, other dtypes and conversions by NumPy."""
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty
-from .kernel import kernel
+from ..ops.indexing import pieces
+from .kernel import kernel, subroutine
 from .pointwise import elementwise
 from .rows import bits
+from .simd import array_at
 
 _BLOCK = 16384  # elements of a task
+_SHORT = 16  # elements: shorter pieces of a row are not worth a loop of their own
 
 
 @elementwise
@@ -24,6 +28,40 @@ def assign(out: np.ndarray, x: np.ndarray) -> None:
         copy(x, out=out)
     else:
         np.copyto(out, x)
+
+
+def join(out: np.ndarray, xs: Sequence[np.ndarray], dim: int) -> None:
+    """Write arrays one after another along an axis."""
+    outer, inner = prod(out.shape[:dim]), prod(out.shape[dim:])
+    alike = out.dtype.kind == "f" and all(x.dtype == out.dtype and x.flags.c_contiguous for x in xs)
+    if outer > 1 and alike and _SHORT * len(xs) <= inner <= _BLOCK:
+        edges = np.cumsum([0, *(prod(x.shape[dim:]) for x in xs)])
+        addresses = np.array([x.__array_interface__["data"][0] for x in xs], np.uint64)
+        _join_kernel(out.reshape(outer, inner), addresses, edges, _BLOCK // inner)
+        return
+    for x, place in pieces(xs, dim):
+        assign(out[place], x)
+
+
+@kernel("T[2] <- u8[1] i8[1] i8")
+def _join_kernel(out, addresses, edges, group):
+    """Rows made of a piece of each array, in one go, so that memory is written in order."""
+    rows = out.shape[0]
+    if rows <= group:  # does not pay for waking a thread
+        _join(out, addresses, edges, np.int64(0), rows)
+    else:
+        for task in prange((rows + group - 1) // group):
+            _join(out, addresses, edges, task * group, min(rows, (task + 1) * group))
+
+
+@subroutine
+def _join(out, addresses, edges, first, last):
+    for i in range(first, last):
+        for k in range(addresses.size):
+            start, end = edges[k], edges[k + 1]
+            piece, to = array_at(addresses[k], i * (end - start), end - start, out), out[i, start:end]
+            for j in range(to.size):
+                to[j] = piece[j]
 
 
 def fill(out: np.ndarray, value: float) -> None:

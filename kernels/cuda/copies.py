@@ -1,10 +1,12 @@
 """Copies between arrays of any strides: as bits where the dtypes are one, so that a NaN stays as it is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numba import int32
 
+from ..ops.indexing import pieces
 from . import pointwise
 from .kernel import kernel
 from .pointwise import contiguous, elementwise, empty
@@ -24,6 +26,12 @@ def assign(out: Any, x: Any) -> None:
     if x.dtype == out.dtype:
         out, x = bits(out), bits(x)
     pointwise.copy(x, out)
+
+
+def join(out: Any, xs: Sequence[Any], dim: int) -> None:
+    """Write arrays one after another along an axis."""
+    for x, place in pieces(xs, dim):
+        assign(out[place], x)
 
 
 def fill(out: Any, value: float) -> None:

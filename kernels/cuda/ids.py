@@ -8,11 +8,13 @@ import numpy as np
 from ..device import to
 from ..layout import merged
 from ..ops import gather
-from .kernel import AXES, kernel
+from .kernel import kernel
 from .pointwise import cast, contiguous, elementwise, offset
 from .ptx import load, store
 from .runtime import empty
 from .threads import THREADS, blocks, thread
+
+_AXES = 4  # on which indices differ from what they choose of
 
 
 def checked(name: str, ids: Any, size: int) -> tuple[Any, int]:
@@ -36,16 +38,16 @@ def positions(name: str, index: Any, shape: tuple[int, ...], dim: int) -> Any:
     out = empty(count, np.int64)
     steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
     sizes, found = merged(index.shape, [tuple(0 if axis == dim else step for axis, step in enumerate(steps))])
-    if len(sizes) > AXES:
-        raise ValueError(f"{name}: expected no more than {AXES} axes on which it is shorter than x, got {index.shape}")
+    if len(sizes) > _AXES:
+        raise ValueError(f"{name}: expected no more than {_AXES} axes on which it is shorter than x, got {index.shape}")
     if count:
-        inner = (1,) * (AXES - len(sizes)) + tuple(sizes)
-        others = (0,) * (AXES - len(sizes)) + tuple(step for (step,) in found)
+        inner = (1,) * (_AXES - len(sizes)) + tuple(sizes)
+        others = (0,) * (_AXES - len(sizes)) + tuple(step for (step,) in found)
         _positions_kernel(blocks(count), out, ids, count, inner[1:], others, steps[dim], shape[dim])
     return out
 
 
-@kernel(f"i8* <- i8* u4 m{AXES - 1} n{AXES} i8 i8", threads=THREADS)
+@kernel(f"i8* <- i8* u4 m{_AXES - 1} n{_AXES} i8 i8", threads=THREADS)
 def _positions_kernel(out, ids, count, sizes, others, step, size):
     i = thread()
     if i < count:

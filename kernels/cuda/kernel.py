@@ -3,17 +3,10 @@
 A kernel declares its signature, outputs left of the arrow, and how many threads a block has:
 `@kernel("T* <- T* i8* i4 A", threads=256)`. A call has the grid, then the arguments: `_softmax_kernel(rows, out, x)`.
 Types are NumPy's codes. `f4*` is a pointer to the elements of a contiguous array; `T` stands for the dtype of the first
-<<<<<<< HEAD
-array that is passed as one (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it
-are made: float32, or float64 for float64. `T~` is an array of any strides, passed as (array, steps): a pointer and a
-tuple of `AXES` steps in elements; `n8` is a tuple of eight int64, `m8` of uint32; `f4*,i8*` is a tuple of two arrays. `shared` is the size in bytes of
-what `cuda.shared.array(0, …)` gives.
-=======
-`T*` (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it
-are made: float32, or float64 for float64. `T~3` is an array of any strides, passed as (array, steps): a pointer and a
-tuple of three steps in elements; `n8` is a tuple of eight int64, `m8` of uint32. `shared` is the size in bytes of what
-`cuda.shared.array(0, …)` gives.
->>>>>>> main
+`T*` (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it are made: float32, or
+float64 for float64. `T~3` is an array of any strides, passed as (array, steps): a pointer and a tuple of three steps in
+elements; `n8` is a tuple of eight int64, `m8` of uint32; `f4*,i8*` is a tuple of two arrays. `shared` is the size in
+bytes of what `cuda.shared.array(0, …)` gives.
 
 Numbers written in a kernel are float64 and would make arithmetic in it: write `type(x)(1)` or `float32(1)`.
 """

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from ..ops.indexing import back, bordered, listed
-from .copies import assign, band, fill, masked
+from .copies import assign, band, fill, join, masked
 from .pointwise import contiguous, empty
 from .reduce import sum_to
 
@@ -16,21 +16,12 @@ def cat(xs, dim):
     shape = list(xs[0].shape)
     shape[dim] = sum(x.shape[dim] for x in xs)
     out = empty(tuple(shape), np.result_type(*(x.dtype for x in xs)))
-    start = 0
-    for x in xs:
-        end = start + x.shape[dim]
-        assign(out[(span(None),) * dim + (span(start, end),)], x)
-        start = end
+    join(out, xs, dim)
     return out
 
 
 def stack(xs, dim):
-    shape = xs[0].shape
-    dim %= len(shape) + 1
-    out = empty((*shape[:dim], len(xs), *shape[dim:]), np.result_type(*(x.dtype for x in xs)))
-    for i, x in enumerate(xs):
-        assign(out[(span(None),) * dim + (i, ...)], x)
-    return out
+    return cat([np.expand_dims(x, dim) for x in xs], dim)
 
 
 def pad(x, pad, value):
