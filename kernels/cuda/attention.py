@@ -17,6 +17,7 @@ from ..device import precision
 from ..ops.attention import factor
 from . import flash_backward, flash_forward, maths
 from .block import WARP, add, lane, larger, warp, warp_join
+from .copies import fill
 from .flash import WIDTHS
 from .kernel import kernel, primitive
 from .pointwise import contiguous
@@ -38,7 +39,7 @@ def attention(q, k, v, causal=True, scale=None, save=False):
     out = empty(q.shape, q.dtype)
     lse = empty((batch, heads, queries), accumulator(q.dtype)) if save else None
     if not keys:
-        out.fill(math.nan)
+        fill(out, math.nan)
     elif out.size:
         forward, _, _ = _kernels(_parts(width), accumulator(q.dtype), _code(q, k))
         grid = -(-queries // WARP), heads, batch
@@ -53,7 +54,7 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     dq, dk, dv = (empty(x.shape, q.dtype) for x in (q, k, v))
     if not q.size or not k.size:
         for x in (dq, dk, dv):
-            x.fill(0)
+            fill(x, 0)
         return dq, dk, dv
     (batch, queries, heads, width), (_, keys, groups, _) = q.shape, k.shape
     lse = contiguous(lse)
