@@ -43,7 +43,7 @@ def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
     rows = prod(x.shape[:-1])
     scale = scale if scale is None or scale.dtype == x.dtype else cast(scale, x.dtype)
     if rows > few_rows.FEW:
-        return matmul.linear(x, weight if scale is None else _scaled(weight, scale[:, None]), bias, activation)[0]
+        return matmul.linear(x, weight if scale is None else _scaled(scale[:, None], weight), bias, activation)[0]
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     if out.size:
         few_rows.product(out.reshape(rows, weight.shape[0]), contiguous(x).reshape(rows, -1), weight, scale)
@@ -81,7 +81,7 @@ def _bits_of_double(x):
 
 
 @elementwise
-def _scaled(weight, scale):
+def _scaled(scale, weight):
     return scale * type(scale)(weight)
 
 
