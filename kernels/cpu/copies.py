@@ -71,9 +71,10 @@ def fill(out: np.ndarray, value: float) -> None:
 
 def band(x: np.ndarray, low: int | None = None, high: int | None = None) -> np.ndarray:
     """x_ij where low <= j - i <= high (one of them), else 0."""
+    rows, columns = x.shape[-2:]
     if low is None:
-        return masked(x, ~np.tri(*x.shape[-2:], high, np.bool_), 0)
-    return masked(x, np.tri(*x.shape[-2:], low - 1, np.bool_), 0)
+        return masked(x, ~np.tri(rows, columns, high or 0, np.bool_), 0)
+    return masked(x, np.tri(rows, columns, low - 1, np.bool_), 0)
 
 
 def masked(x: np.ndarray, mask: np.ndarray, value: float) -> np.ndarray:
