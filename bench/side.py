@@ -43,7 +43,8 @@ def ops(side: str, names: list[str]) -> tuple[dict[str, list[float]], dict[str, 
         op, case = registry[name], find(name)
         for sample in case.bench():
             args = [_float32(x) for x in op._bind(sample.args, sample.kwargs)]
-            label = f"{name} {_shapes(args)}"
+            along = f", dim={sample.kwargs['dim']}" if "dim" in sample.kwargs else ""
+            label = f"{name} {_shapes(args)}{along}"
             if side == "torch":
                 if case.torch is not None:
                     rows |= _torch(label, case.torch, sample, op.backward_name is not None)

@@ -104,6 +104,7 @@ class Op:
         self.names = [p.name for p in public]
         self._position = {name: i for i, name in enumerate(self.names)}
         self._defaults = [p.default for p in public]
+        self._required = sum(p.default is inspect.Parameter.empty for p in public)
         self._rules = [
             (len(terms) + i, name, rule)
             for i, name in enumerate(self.parameters)
@@ -133,6 +134,17 @@ class Op:
         """Names of what the backward op takes after the output gradients."""
         return tuple(self.backward.names[len(self.outputs) :])
 
+    def _kept(self, args: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
+        """`wanted`, of all arguments and all that the body returned."""
+        known = [*args, *values]
+        return tuple([_shape(known[i]) if of_shape else known[i] for i, of_shape in self._sources])
+
+    @cached_property
+    def _sources(self) -> list[tuple[int, bool]]:
+        """Of each of `wanted`: its position in arguments and what the body returns, and if its shape is meant."""
+        at = {name: i for i, name in enumerate([*self.names, *self.outputs, *self.saves])}
+        return [(at[n], False) if n in at else (at[n.removesuffix("_shape")], True) for n in self.wanted]
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs: one, or a tuple as right of the arrow."""
         return self.forward(*args, save=False, **kwargs)[0]
@@ -150,23 +162,16 @@ class Op:
                 return (results[0] if len(results) == 1 else results), ()
             return results, ()
         values = results if isinstance(results, tuple) else (results,)
-        found = dict(zip(self.outputs + self.saves, values, strict=True))
-        saved = tuple(self._value(name, bound, found) for name in self.wanted)
+        saved = self._kept(bound, values)
         values = values[: len(self.outputs)]
         return (values[0] if len(values) == 1 else values), saved
-
-    def _value(self, name: str, args: Sequence[Any], found: dict[str, Any]) -> Any:
-        if name in found:
-            return found[name]
-        if name in self._position:
-            return args[self._position[name]]
-        x = args[self._position[name.removesuffix("_shape")]]
-        return [a.shape for a in x] if isinstance(x, (list, tuple)) else x.shape
 
     def _bind(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
         if len(args) > len(self.names):
             raise TypeError(f"{self.name}: expected at most {len(self.names)} arguments, got {len(args)}")
         bound = [*args, *self._defaults[len(args) :]]
+        if not kwargs and len(args) >= self._required:
+            return bound
         for name, value in kwargs.items():
             i = self._position.get(name, -1)
             if i < 0:
@@ -371,6 +376,10 @@ def seal() -> None:
                 f"op {made.backward.name}: expected a gradient for each of {', '.join(made.differentiable)}, "
                 f"got {len(made.backward.outputs)} outputs"
             )
+
+
+def _shape(x: Any) -> Any:
+    return [a.shape for a in x] if isinstance(x, (list, tuple)) else x.shape
 
 
 def _array_of(x: Any) -> Any:

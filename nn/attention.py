@@ -92,7 +92,7 @@ class CausalSelfAttention(Module):
         """With a cache x continues it, and gradients do not reach what is cached: for use under no_grad()."""
         batch, time, _ = x.shape
         heads = self.qkv(x).reshape(batch, time, -1, self.head_size)
-        q, k, v = F.split(heads, [self.heads, self.kv_heads, self.kv_heads], 2)
+        q, k, v = F.split(heads, (self.heads, self.kv_heads, self.kv_heads), 2)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         if self.rotary is not None:

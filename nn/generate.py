@@ -94,7 +94,8 @@ def _steps(
         yield last
         if penalty != 1:
             ids = np.concatenate([ids, last[:, None]], 1)
-        ended |= np.isin(last, stop)
+        if len(stop):
+            ended |= np.isin(last, stop)
         if ended.all():
             return
         window = unread = np.concatenate([window, last[:, None]], 1)

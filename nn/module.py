@@ -36,7 +36,8 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with inside((self, current_call())):
             output = self.forward(*args, **kwargs)
-        for hook in list(vars(self).get("_forward_hooks", ())):
+        hooks = self.__dict__.get("_forward_hooks")
+        for hook in list(hooks) if hooks else ():
             replaced = hook(self, args, output)
             output = output if replaced is None else replaced
         return output

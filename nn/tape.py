@@ -58,14 +58,19 @@ def is_recording() -> bool:
     return _mode.recording
 
 
-@contextmanager
-def inside(call: Any) -> Iterator[None]:
+class inside:
     """Nodes made within belong to this call: (the module that runs, its caller's such pair), or None."""
-    outer, _mode.call = _mode.call, call
-    try:
-        yield
-    finally:
-        _mode.call = outer
+
+    __slots__ = ("call", "outer")
+
+    def __init__(self, call: Any):
+        self.call = call
+
+    def __enter__(self) -> None:
+        self.outer, _mode.call = _mode.call, self.call
+
+    def __exit__(self, *_: Any) -> None:
+        _mode.call = self.outer
 
 
 def current_call() -> Any:

@@ -247,49 +247,37 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     Raises:
         RuntimeError: an input requires a gradient, and the op has none of it.
     """
-    if not is_recording():
-        return _unrecorded(op, args, params)
     count = len(op.arrays)
     inputs = args[:count]
     if len(args) < count:
-        inputs += tuple(params.get(a.name) for a in op.arrays[len(args) :])
-    record = not op.discrete and any(map(_requires_grad, inputs))
+        inputs += tuple([params.get(a.name) for a in op.arrays[len(args) :]])
+    record = is_recording() and not op.discrete and any(map(_requires_grad, inputs))
     if record:
         _check_gradients(op, inputs)
     if params:
         params = {name: _plain(value) for name, value in params.items()}
-    found, saved = op.forward(*map(_plain, args), save=record, **params)
-    values = found if isinstance(found, tuple) else (found,)
-    differentiable, guarded = _plan(op)
-    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values) if record else None
+    arrays = [x.data if isinstance(x, Tensor) else _plain(x) for x in args]
+    found, saved = op.forward(*arrays, save=record, **params)
     version = inputs[0]._version if op.view and isinstance(inputs[0], Tensor) else None
-    slots = itertools.count()
-    outputs = tuple(
-        [_made(v, node, slots, version) for v in value] if type(value) is list else _made(value, node, slots, version)
-        for value in values
-    )
-    if node is not None:
-        for name, i in guarded:
-            kept = inputs[i] if i < count else outputs[i - count]
-            for tensor in kept if isinstance(kept, (list, tuple)) else [kept]:
-                if isinstance(tensor, Tensor):
-                    node.guard(name, tensor._version)
-    return outputs if isinstance(found, tuple) else outputs[0]
+    if not record:
+        return _tensors(found, None, version, itertools.count())
+    values = found if type(found) is tuple else (found,)
+    differentiable, _, guarded = _plan(op)
+    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values)
+    made = _tensors(values, node, version, itertools.count())
+    for name, i in guarded:
+        kept = inputs[i] if i < count else made[i - count]
+        for tensor in kept if isinstance(kept, (list, tuple)) else (kept,):
+            if isinstance(tensor, Tensor):
+                node.guard(name, tensor._version)
+    return made if values is found else made[0]
 
 
-def _unrecorded(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-    """`apply` under no_grad(): only views share something with their inputs, a version."""
-    if params:
-        params = {name: _plain(value) for name, value in params.items()}
-    found = op.forward(*map(_plain, args), save=False, **params)[0]
-    version = args[0]._version if op.view and isinstance(args[0], Tensor) else None
-
-    def made(value: Any) -> Any:
-        if type(value) is list or type(value) is tuple:
-            return type(value)(map(made, value))
-        return Tensor._of(value, None, 0, [0] if version is None else version)
-
-    return made(found)
+def _tensors(value: Any, node: Node | None, version: list[int] | None, slots: Iterator[int]) -> Any:
+    """An op's outputs as tensors; only those of views share something with an input, its version."""
+    if type(value) is list or type(value) is tuple:
+        return type(value)([_tensors(v, node, version, slots) for v in value])
+    return Tensor._of(value, node, next(slots), [0] if version is None else version)
 
 
 def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
@@ -298,29 +286,26 @@ def _check_gradients(op: Op, inputs: tuple[Any, ...]) -> None:
             f"{op.name} has no gradient ({op.no_gradient or 'it is one itself'}), and an input requires one; "
             "run it under no_grad(), or on .detach() of that input"
         )
-    for array, x in zip(op.arrays, inputs, strict=False):
-        if array.name not in op.differentiable and _requires_grad(x):
-            raise RuntimeError(f"{op.name} gives no gradient of {array.name}, which requires one; pass its .detach()")
+    for i in _plan(op)[1]:
+        if _requires_grad(inputs[i]):
+            name = op.arrays[i].name
+            raise RuntimeError(f"{op.name} gives no gradient of {name}, which requires one; pass its .detach()")
 
 
 @lru_cache(None)
-def _plan(op: Op) -> tuple[tuple[int, ...], tuple[tuple[str, int], ...]]:
-    """Positions of the differentiable arguments; names and positions of arguments, then outputs, that are saved."""
+def _plan(op: Op) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[str, int], ...]]:
+    """Positions of array arguments with a gradient and without; names and positions of these, then outputs, saved."""
     names = [a.name for a in op.arrays]
-    differentiable = tuple(names.index(name) for name in op.differentiable)
-    if op.backward_name is None:
-        return differentiable, ()
-    return differentiable, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in op.wanted)
-
-
-def _made(value: np.ndarray, node: Node | None, slots: Iterator[int], version: list[int] | None) -> Tensor:
-    return Tensor._of(value, node, next(slots), [0] if version is None else version)
+    with_gradient = tuple(i for i, n in enumerate(names) if n in op.differentiable)
+    without = tuple(i for i, n in enumerate(names) if n not in op.differentiable)
+    wanted = () if op.backward_name is None else op.wanted
+    return with_gradient, without, tuple((n, i) for i, n in enumerate([*names, *op.outputs]) if n in wanted)
 
 
 def _requires_grad(x: Any) -> bool:
     if isinstance(x, Tensor):
         return x.requires_grad
-    return isinstance(x, (list, tuple)) and any(map(_requires_grad, x))
+    return isinstance(x, (list, tuple)) and any([_requires_grad(y) for y in x])
 
 
 def _edge(x: Any) -> Any:
@@ -332,7 +317,7 @@ def _edge(x: Any) -> Any:
 def _plain(x: Any) -> Any:
     if isinstance(x, Tensor):
         return x.data
-    if isinstance(x, (list, tuple)) and any(isinstance(y, Tensor) for y in x):
+    if isinstance(x, (list, tuple)) and any([isinstance(y, Tensor) for y in x]):
         return [_plain(y) for y in x]
     return x
 

@@ -57,8 +57,7 @@ def ours(op, args, options, cotangent, dtype, reference=False):
     if reference:
         results = op.reference(*args, *[True] * op.takes_save)
         results = results if isinstance(results, tuple) else (results,)
-        found = dict(zip(op.outputs + op.saves, results, strict=True))
-        loss, saved = results[0], [op._value(name, args, found) for name in op.wanted]
+        loss, saved = results[0], op._kept(args, results)
         gradients = op.backward.reference(np.asarray(cotangent, dtype), *saved)
     else:
         loss, saved = op.forward(*args)

@@ -35,7 +35,7 @@ QUERIES, PANELS = 8, 4  # tiles of queries and panels of keys in a block, backwa
 def attention(q, k, v, causal=True, scale=None, save=False):
     (batch, queries, heads, width), keys, groups = q.shape, k.shape[1], k.shape[2]
     out = empty(q.shape, q.dtype)
-    lse = empty((batch, heads, queries) if save else (0, 0, 0), q.dtype)
+    lse = empty((batch, heads, queries), q.dtype) if save else out[:0, 0]
     if not keys:
         out[...] = np.nan
     elif queries <= few_queries.FEW:

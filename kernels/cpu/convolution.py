@@ -9,8 +9,8 @@ from numba import prange
 from numpy.lib.stride_tricks import as_strided
 
 from ..device import contiguous, empty, zeros
+from .copies import copy
 from .elementwise import add
-from .indexing import copy
 from .kernel import kernel
 from .matmul import product
 from .reduce import sum as sum_over

@@ -7,13 +7,16 @@ and rows are added to them in order.
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
 from numba import prange
 
+from .. import layout
 from ..device import contiguous, empty
+from ..layout import axes_of as axes_of
+from ..layout import from_rows
+from ..layout import kept as kept
 from .kernel import Kernel, kernel, primitive, subroutine
 
 _ALONG = 16384  # rows of a block when inner is 1
@@ -26,38 +29,9 @@ CUT = "i8[2] i8 i8 i8 i8"
 """What `plan` returns, in the signature of a kernel."""
 
 
-@lru_cache(4096)
-def axes_of(ndim: int, dim: int | tuple[int, ...] | None) -> tuple[int, ...]:
-    """The axes that `dim` names, in order."""
-    if dim is None:
-        return tuple(range(ndim))
-    return tuple(sorted(d % ndim for d in ((dim,) if isinstance(dim, int) else dim)))
-
-
-def kept(shape: tuple[int, ...], axes: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
-    """The shape after a reduction over some axes."""
-    if keepdim:
-        return tuple(1 if a in axes else n for a, n in enumerate(shape))
-    return tuple(n for a, n in enumerate(shape) if a not in axes)
-
-
 def as_rows(x: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, list[int] | None]:
     """x as (outer, rows, inner), and the order of x's axes in it if it had to be permuted."""
-    first, last = (axes[0], axes[-1]) if axes else (0, -1)
-    order = None
-    if last - first >= len(axes):
-        order = [a for a in range(x.ndim) if a not in axes] + list(axes)
-        x = x.transpose(order)
-        first, last = x.ndim - len(axes), x.ndim - 1
-    shape = prod(x.shape[:first]), prod(x.shape[first : last + 1]), prod(x.shape[last + 1 :])
-    return contiguous(x).reshape(shape), order
-
-
-def from_rows(rows: np.ndarray, shape: tuple[int, ...], order: list[int] | None) -> np.ndarray:
-    """The array of a shape that `as_rows` would make these rows of."""
-    if order is None:
-        return rows.reshape(shape)
-    return rows.reshape([shape[a] for a in order]).transpose(np.argsort(order))
+    return layout.as_rows(x, axes, contiguous)
 
 
 @lru_cache(4096)

@@ -1,8 +1,11 @@
 """Ids are data: they are checked before a kernel reads an address made of them."""
 
+from typing import Any
+
 import numpy as np
 
 from ..device import contiguous
+from ..ops import gather
 from ..signature import bad_id
 from .kernel import kernel
 
@@ -19,6 +22,23 @@ def checked(name: str, ids: np.ndarray, size: int, ignore_index: int | None = No
     if position >= 0:
         raise bad_id(name, ids, position, size, ignore_index)
     return flat, flat.size - ignored
+
+
+def positions(name: str, index: np.ndarray, shape: tuple[int, ...], dim: int) -> np.ndarray:
+    """Where, in an array of a shape, flattened, the elements lie that `gather` takes: flat; ids are checked."""
+    checked(name, index, shape[dim])
+    return gather.positions(index, shape, dim)
+
+
+wrapped = gather.wrapped
+
+
+def joined(ids: list[Any], sizes: list[int]) -> np.ndarray:
+    """Ids on axes of some sizes, arrays or numbers that broadcast, as ids on the axes merged into one."""
+    found = np.int64(0)
+    for i, n in zip(ids, sizes, strict=True):
+        found = found * n + i % max(n, 1)
+    return np.asarray(found)
 
 
 @kernel("i8[1] <- i8[1] i8 b1 i8", parallel=False)

@@ -12,14 +12,15 @@ import numpy as np
 from numba import prange
 
 from ..device import contiguous, empty
-from .kernel import kernel, primitive
+from .kernel import kernel, primitive, subroutine
 
+_SERIAL = 1 << 14  # elements up to which a launch costs more than it saves
 _ROWS = 32  # of a task of the backward pass: their sums are added in the dtype, those of the tasks in float64
 _COLUMNS = 256  # of a task that adds the partial sums
 
 
 def layer_norm(x, weight=None, bias=None, eps=1e-5, save=False):
-    out, _, mean, rstd = _layer_norm(x, None, weight, bias, eps)
+    out, _, mean, rstd = _layer_norm(x, None, weight, bias, eps, save)
     return (out, mean, rstd) if save else (out, None, None)
 
 
@@ -28,7 +29,7 @@ def layer_norm_backward(dout, x, weight, bias, mean, rstd):
 
 
 def add_layer_norm(x, residual, weight=None, bias=None, eps=1e-5, save=False):
-    out, total, mean, rstd = _layer_norm(x, residual, weight, bias, eps)
+    out, total, mean, rstd = _layer_norm(x, residual, weight, bias, eps, save)
     return (out, total, mean, rstd) if save else (out, total, None, None)
 
 
@@ -38,7 +39,7 @@ def add_layer_norm_backward(dout, dtotal, total, weight, bias, mean, rstd):
 
 
 def rms_norm(x, weight=None, eps=1e-6, save=False):
-    out, _, rstd = _rms_norm(x, None, weight, eps)
+    out, _, rstd = _rms_norm(x, None, weight, eps, save)
     return (out, rstd) if save else (out, None)
 
 
@@ -47,7 +48,7 @@ def rms_norm_backward(dout, x, weight, rstd):
 
 
 def add_rms_norm(x, residual, weight=None, eps=1e-6, save=False):
-    out, total, rstd = _rms_norm(x, residual, weight, eps)
+    out, total, rstd = _rms_norm(x, residual, weight, eps, save)
     return (out, total, rstd) if save else (out, total, None)
 
 
@@ -56,11 +57,11 @@ def add_rms_norm_backward(dout, dtotal, total, weight, rstd):
     return dx, dx, dweight
 
 
-def _layer_norm(x, residual, weight, bias, eps):
+def _layer_norm(x, residual, weight, bias, eps, save):
     """The output, what was normalised, its mean and rstd."""
-    source, *addition = _addition(x, residual)
     out = empty(x.shape, x.dtype)
-    mean, rstd = empty(x.shape[:-1], x.dtype), empty(x.shape[:-1], x.dtype)
+    source, *addition = _addition(x, residual, out)
+    mean, rstd = _statistic(out, save), _statistic(out, save)
     bias = np.zeros(x.shape[-1], x.dtype) if bias is None else contiguous(bias)
     results = (_rows(out), mean.reshape(-1), rstd.reshape(-1))
     _layer_norm_kernel(*results, *addition, source, _scale(weight, x), bias, eps)
@@ -68,7 +69,8 @@ def _layer_norm(x, residual, weight, bias, eps):
 
 
 def _layer_norm_backward(dout, dtotal, x, weight, bias, mean, rstd):
-    dx, more = empty(x.shape, x.dtype), _nothing(x) if dtotal is None else _rows(dtotal)
+    dx = empty(x.shape, x.dtype)
+    more = _nothing(dx) if dtotal is None else _rows(dtotal)
     partial = empty((-(-mean.size // _ROWS), 2, x.shape[-1]), x.dtype)
     statistics = contiguous(mean).reshape(-1), contiguous(rstd).reshape(-1)
     _layer_norm_backward_kernel(_rows(dx), partial, _rows(dout), more, _rows(x), _scale(weight, x), *statistics)
@@ -79,16 +81,18 @@ def _layer_norm_backward(dout, dtotal, x, weight, bias, mean, rstd):
     return dx, None if weight is None else sums[0], None if bias is None else sums[1]
 
 
-def _rms_norm(x, residual, weight, eps):
+def _rms_norm(x, residual, weight, eps, save):
     """The output, what was normalised, and rstd."""
-    source, *addition = _addition(x, residual)
-    out, rstd = empty(x.shape, x.dtype), empty(x.shape[:-1], x.dtype)
+    out = empty(x.shape, x.dtype)
+    source, *addition = _addition(x, residual, out)
+    rstd = _statistic(out, save)
     _rms_norm_kernel(_rows(out), rstd.reshape(-1), *addition, source, _scale(weight, x), eps)
     return out, source.reshape(x.shape), rstd
 
 
 def _rms_norm_backward(dout, dtotal, x, weight, rstd):
-    dx, more = empty(x.shape, x.dtype), _nothing(x) if dtotal is None else _rows(dtotal)
+    dx = empty(x.shape, x.dtype)
+    more = _nothing(dx) if dtotal is None else _rows(dtotal)
     partial = empty((-(-rstd.size // _ROWS), 1, x.shape[-1]), x.dtype)
     scale, rstd = _scale(weight, x), contiguous(rstd).reshape(-1)
     _rms_norm_backward_kernel(_rows(dx), partial, _rows(dout), more, _rows(x), scale, rstd)
@@ -99,10 +103,15 @@ def _rms_norm_backward(dout, dtotal, x, weight, rstd):
     return dx, dweight[0]
 
 
-def _addition(x, residual):
+def _statistic(out, save):
+    """A number for each row, or for none."""
+    return empty(out.shape[:-1], out.dtype) if save else out.reshape(-1)[:0]
+
+
+def _addition(x, residual, out):
     """What is normalised, as rows; then the sum, which is that too, and its addends: empty without a residual."""
     if residual is None:
-        return _rows(x), *[_nothing(x)] * 3
+        return _rows(x), *[_nothing(out)] * 3
     total = empty((math.prod(x.shape[:-1]), x.shape[-1]), x.dtype)
     return total, total, _rows(x), _rows(residual)
 
@@ -111,9 +120,9 @@ def _rows(x):
     return contiguous(x).reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
-def _nothing(x):
-    """No rows like those of x."""
-    return empty((0, x.shape[-1]), x.dtype)
+def _nothing(out):
+    """No rows like those of out."""
+    return _rows(out)[:0]
 
 
 def _scale(weight, x):
@@ -128,27 +137,37 @@ def _centred(x, mean, rest):
 @kernel("T[2] T[1] T[1] T[2] <- T[2] T[2] T[2] T[1] T[1] f8")
 def _layer_norm_kernel(out, mean, rstd, total, left, right, x, weight, bias, eps):
     """With addends left and right, x is the memory of their total."""
-    rows, channels = x.shape
+    if x.size <= _SERIAL:
+        for i in range(len(x)):
+            _layer_norm_row(out, mean, rstd, total, left, right, x, weight, bias, eps, i)
+    else:
+        for i in prange(len(x)):
+            _layer_norm_row(out, mean, rstd, total, left, right, x, weight, bias, eps, i)
+
+
+@subroutine
+def _layer_norm_row(out, mean, rstd, total, left, right, x, weight, bias, eps, i):
+    channels = x.shape[1]
     number = x.dtype.type
     zero, count = number(0), number(channels)
-    for i in prange(rows):
-        if total.shape[0]:
-            for j in range(channels):
-                total[i, j] = left[i, j] + right[i, j]
-        middle = zero
+    if total.shape[0]:
         for j in range(channels):
-            middle += x[i, j]
-        middle /= count
-        rest, square = zero, zero
-        for j in range(channels):
-            d = _centred(x[i, j], middle, zero)
-            rest += d
-            square += d * d
-        rest /= count
-        variance = square / count - rest * rest
-        scale = number(1 / math.sqrt(variance + eps))
-        for j in range(channels):
-            out[i, j] = _centred(x[i, j], middle, rest) * scale * weight[j] + bias[j]
+            total[i, j] = left[i, j] + right[i, j]
+    middle = zero
+    for j in range(channels):
+        middle += x[i, j]
+    middle /= count
+    rest, square = zero, zero
+    for j in range(channels):
+        d = _centred(x[i, j], middle, zero)
+        rest += d
+        square += d * d
+    rest /= count
+    variance = square / count - rest * rest
+    scale = number(1 / math.sqrt(variance + eps))
+    for j in range(channels):
+        out[i, j] = _centred(x[i, j], middle, rest) * scale * weight[j] + bias[j]
+    if mean.size:
         mean[i], rstd[i] = middle, scale
 
 
@@ -193,18 +212,28 @@ def _layer_norm_backward_kernel(dx, partial, dout, more, x, weight, mean, rstd):
 @kernel("T[2] T[1] T[2] <- T[2] T[2] T[2] T[1] f8")
 def _rms_norm_kernel(out, rstd, total, left, right, x, weight, eps):
     """With addends left and right, x is the memory of their total."""
-    rows, channels = x.shape
+    if x.size <= _SERIAL:
+        for i in range(len(x)):
+            _rms_norm_row(out, rstd, total, left, right, x, weight, eps, i)
+    else:
+        for i in prange(len(x)):
+            _rms_norm_row(out, rstd, total, left, right, x, weight, eps, i)
+
+
+@subroutine
+def _rms_norm_row(out, rstd, total, left, right, x, weight, eps, i):
+    channels = x.shape[1]
     number = x.dtype.type
-    for i in prange(rows):
-        if total.shape[0]:
-            for j in range(channels):
-                total[i, j] = left[i, j] + right[i, j]
-        square = number(0)
+    if total.shape[0]:
         for j in range(channels):
-            square += x[i, j] * x[i, j]
-        scale = number(1 / math.sqrt(square / number(channels) + eps))
-        for j in range(channels):
-            out[i, j] = x[i, j] * scale * weight[j]
+            total[i, j] = left[i, j] + right[i, j]
+    square = number(0)
+    for j in range(channels):
+        square += x[i, j] * x[i, j]
+    scale = number(1 / math.sqrt(square / number(channels) + eps))
+    for j in range(channels):
+        out[i, j] = x[i, j] * scale * weight[j]
+    if rstd.size:
         rstd[i] = scale
 
 

@@ -1,4 +1,7 @@
-"""Optimisers: one launch for the whole list. A task is a block of elements of one array, reached by its address."""
+"""Optimisers: one launch for the whole list. A task is a block of elements of one array, reached by its address.
+
+Nothing that was stored is read again: LLVM would load it, and wait for the store.
+"""
 
 import math
 from functools import lru_cache
@@ -94,9 +97,10 @@ def _adamw_kernel(numbers, like, addresses, tasks):
         v = array_at(addresses[3, k], start, size, like)
         for i in range(size):
             g = grad[i] * grad_scale
-            m[i] = beta1 * m[i] + rest1 * g
-            v[i] = beta2 * v[i] + rest2 * (g * g)
-            p[i] = p[i] * keep - rate * m[i] / (math.sqrt(v[i]) * correct + eps)
+            first = beta1 * m[i] + rest1 * g
+            second = beta2 * v[i] + rest2 * (g * g)
+            m[i], v[i] = first, second
+            p[i] = p[i] * keep - rate * first / (math.sqrt(second) * correct + eps)
 
 
 @kernel("<- f8[1] T[1] u8[2] i8[2]")
@@ -114,8 +118,9 @@ def _sgd_kernel(numbers, like, addresses, tasks):
             b = array_at(addresses[2, k], start, size, like)
             for i in range(size):
                 g = grad[i] * grad_scale + weight_decay * p[i]
-                b[i] = momentum * b[i] + g
-                p[i] -= lr * (g + momentum * b[i] if nesterov else b[i])
+                velocity = momentum * b[i] + g
+                b[i] = velocity
+                p[i] -= lr * (g + momentum * velocity if nesterov else velocity)
         else:
             for i in range(size):
                 p[i] -= lr * (grad[i] * grad_scale + weight_decay * p[i])

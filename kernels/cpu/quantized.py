@@ -56,7 +56,7 @@ def attention_bf16(q, k, v, causal=True, scale=None):
     if q.shape[1] > few_queries.FEW or not k.size:
         return attention(q, _widened(k, None, q.dtype), _widened(v, None, q.dtype), causal, scale)[0]
     out = empty(q.shape, q.dtype)
-    few_queries.attend(out, empty((0, 0, 0), q.dtype), q, k, v, factor(q, scale), causal)
+    few_queries.attend(out, out[:0, 0], q, k, v, factor(q, scale), causal)
     return out
 
 

@@ -23,9 +23,22 @@ def take_rows(x: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return out
 
 
-def put(out: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
-    """out[at] = values, all of one axis, in order: of several for one place the last stays."""
-    _put_kernel(bits(out), at, bits(contiguous(values)))
+def put(x: np.ndarray, at: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A copy of x with `values` at `at`, all of one axis, in order: of several for one place the last stays."""
+    out = empty(x.shape, x.dtype)
+    np.copyto(out, x)
+    _put_kernel(bits(out), at, bits(values))
+    return out
+
+
+def put_backward(dout: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The gradients of `put`: dout but for 0 at `at`, and for each value dout at its place, or 0 if it did not stay."""
+    order = np.arange(at.size)
+    last = empty(dout.size, np.int64)
+    _put_kernel(bits(last), at, bits(order))
+    dvalues = take_rows(dout.reshape(1, -1, 1), at).reshape(-1)
+    dvalues[last[at] != order] = 0
+    return put(dout, at, zeros(at.size, dout.dtype)), dvalues
 
 
 def add_rows(rows: np.ndarray, ids: np.ndarray, size: int) -> np.ndarray:

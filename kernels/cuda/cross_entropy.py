@@ -20,7 +20,9 @@ from .kernel import kernel, primitive
 from .maths import exp, expm1, log1p
 from .pointwise import cast, contiguous
 from .ptx import VECTOR, load, store
-from .rows import (
+from .runtime import empty
+from .softmax import base_of, exponentials, rescaled
+from .teams import (
     THREADS,
     WARP,
     begin,
@@ -40,8 +42,6 @@ from .rows import (
     within,
     write,
 )
-from .runtime import empty
-from .softmax import base_of, exponentials, rescaled
 
 _SHORT = 1024  # columns of a row that a warp takes
 _MANY = 1024  # threads of the one block that adds what rows have found
@@ -207,7 +207,7 @@ def _rows_kernel(team, traits, rounds):
     is_soft, is_spread, is_weighted, is_capped = traits
     total_of, largest_of = joins(team)
     gradient = "u2*" if rounds else "T*"
-    words = "probabilities spread weighted capped".split()
+    words = ["probabilities", "spread", "weighted", "capped"]
     name = "-".join(["rows", str(team), *(w for w, is_there in zip(words, traits, strict=True) if is_there)])
 
     @primitive

@@ -3,10 +3,10 @@
 A kernel declares its signature, outputs left of the arrow, and how many threads a block has:
 `@kernel("T* <- T* i8* i4 A", threads=256)`. A call has the grid, then the arguments: `_softmax_kernel(rows, out, x)`.
 Types are NumPy's codes. `f4*` is a pointer to the elements of a contiguous array; `T` stands for the dtype of the first
-`T*` (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it
-are made: float32, or float64 for float64. `T~3` is an array of any strides, passed as (array, steps): a pointer and a
-tuple of three steps in elements; `n8` is a tuple of eight int64, `m8` of uint32. `shared` is the size in bytes of what
-`cuda.shared.array(0, …)` gives.
+`T*` (float32, float64, or bfloat16's bits in uint16), `A` for the numbers in which sums of it are made: float32, or
+float64 for float64. `T~3` is an array of any strides, passed as (array, steps): a pointer and a tuple of three steps in
+elements; `n8` is a tuple of eight int64, `m8` of uint32; `f4*,i8*` is a tuple of two arrays. `shared` is the size in
+bytes of what `cuda.shared.array(0, …)` gives.
 
 Numbers written in a kernel are float64 and would make arithmetic in it: write `type(x)(1)` or `float32(1)`.
 """
@@ -23,7 +23,7 @@ from numba.cuda import types
 from . import runtime
 
 _TYPES = {np.dtype(t.name): t for t in (types.float32, types.float64, types.int32, types.int64, types.uint32)}
-_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.uint64)}
+_TYPES |= {np.dtype(t.name): t for t in (types.uint8, types.int8, types.uint16, types.int16, types.uint64)}
 _TYPES[np.dtype(np.bool_)] = types.boolean
 _lock = threading.RLock()
 kernels: list["Kernel"] = []
@@ -96,6 +96,8 @@ def _dtype(code: str, dtype: np.dtype | None) -> np.dtype:
 
 
 def _type(token: str, dtype: np.dtype | None) -> Any:
+    if "," in token:
+        return types.Tuple(tuple(_type(t, dtype) for t in token.split(",")))
     code, form = _split(token)
     if code[0] in "nm":
         return types.UniTuple(types.int64 if code[0] == "n" else types.uint32, int(code[1:]))
@@ -105,8 +107,11 @@ def _type(token: str, dtype: np.dtype | None) -> Any:
     return types.CPointer(found) if form else found
 
 
-def _converter(token: str, dtype: np.dtype | None) -> Callable[[list[Any], Any], None]:
+def _converter(token: str, dtype: np.dtype | None) -> Callable[[list[Any], Any], Any]:
     """Appends the words of an argument to a list."""
+    if "," in token:
+        each = [_converter(t, dtype) for t in token.split(",")]
+        return lambda words, xs: [make(words, x) for make, x in zip(each, xs, strict=True)]
     code, form = _split(token)
     if code[0] in "nm":
         word = np.int64 if code[0] == "n" else np.uint32

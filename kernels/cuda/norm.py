@@ -17,10 +17,11 @@ from numba.cuda import int64
 from numba.cuda.extending import overload
 
 from .block import WARP, lane, warp
-from .kernel import kernel, primitive
+from .kernel import kernel
 from .pointwise import contiguous
 from .ptx import VECTOR, load, registers, store
-from .rows import (
+from .runtime import empty
+from .teams import (
     THREADS,
     begin,
     constant,
@@ -41,7 +42,6 @@ from .rows import (
     within,
     write,
 )
-from .runtime import empty
 
 _ROWS = 8  # of a group, at least
 _GROUPS = {WARP: 4096, THREADS: 1024}  # at most, for a team of so many threads

@@ -142,7 +142,7 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
     body = (unary, binary, ternary, quaternary)[len(inspect.signature(formula).parameters) - 1]
     body.__module__ = formula.__module__
     signature = f"{tokens[0]} <- u4 {' '.join(tokens[1:])}"
-    name = "-".join([formula.__name__, *tokens]).translate({ord("*"): None, ord("~"): "s", ord("?"): "b1"})
+    name = "-".join([formula.__name__, *tokens]).translate({ord("*"): "p", ord("~"): "s", ord("?"): "b1"})
     return Kernel(body, signature, _THREADS, 0, name)
 
 

@@ -68,6 +68,16 @@ def registers(typing, pointer, count):
 
 
 @intrinsic
+def pointer_at(typing, address, like):
+    """A pointer of the type of `like` from an address, uint64."""
+
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], args[1].type)
+
+    return like(types.uint64, like), codegen
+
+
+@intrinsic
 def load(typing, pointer, index):
     """pointer[index], a bfloat16 widened."""
 

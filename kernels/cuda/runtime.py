@@ -21,7 +21,6 @@ from ..files import atomic_write
 from ..layout import merged
 
 EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
-DYNAMIC = 48 << 10  # bytes of shared memory that a kernel gets without asking
 
 
 class Image(NamedTuple):
@@ -99,7 +98,7 @@ class _Gpu:
                 file.write(made.cubin)
         entry = re.search(rb"\.text\.(_ZN[\w$]+)", path.read_bytes())
         launch = self.cupy.RawModule(path=str(path)).get_function(entry[1].decode())  # type: ignore[index]
-        if kernel.shared > DYNAMIC:
+        if kernel.shared:  # else it gets 48 KB, of which static arrays are a part
             launch.max_dynamic_shared_size_bytes = kernel.shared
         return lambda grid, block, words, shared: launch(grid, block, words, shared_mem=shared)
 

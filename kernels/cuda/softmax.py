@@ -15,7 +15,8 @@ from .kernel import kernel, primitive
 from .maths import exp
 from .pointwise import contiguous
 from .ptx import VECTOR, registers
-from .rows import (
+from .runtime import empty
+from .teams import (
     THREADS,
     begin,
     constant,
@@ -35,7 +36,6 @@ from .rows import (
     vector_of,
     write,
 )
-from .runtime import empty
 
 
 def softmax(x, dim=-1):
@@ -76,7 +76,7 @@ def exponentials(v):
 
 @primitive
 def base_of(top):
-    """What is subtracted of scores: the largest one, or 0 where all are -inf, whose exponentials are 0 until the end."""
+    """What is subtracted of scores: the largest one, or 0 where all are -inf: their exponentials are 0 then too."""
     return type(top)(0) if top == type(top)(-math.inf) else top
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import device
 from ..dispatch import op
 from ..signature import Arrays, Floats, Ints, require_ids
 from .view import axis_of
@@ -220,21 +221,22 @@ def wrapped(name: str, ids: np.ndarray, size: int) -> np.ndarray:
 def spread(shape: tuple[int, ...], indices: Any) -> tuple[Any, ...]:
     """Indices one for each axis or new axis: `...` written out, masks as ids, and ids in [0, size).
 
-    A `...` that stands for no axis stays: for NumPy it separates the arrays at its sides.
+    Ids on a GPU stay as they are; a mask there is read, for the shape of the result depends on it. A `...` that stands
+    for no axis stays: for NumPy it separates the arrays at its sides.
     Raises ValueError for ids out of range, or arrays that do not broadcast.
     """
     found: list[Any] = []
     axis = 0
     for entry in _entries(shape, indices):
-        if isinstance(entry, np.ndarray) and entry.dtype == bool:
-            found += np.nonzero(entry)
+        if is_array(entry) and entry.dtype == bool:
+            found += np.nonzero(device.to(entry, "cpu"))
             axis += entry.ndim
             continue
         if isinstance(entry, np.ndarray):
             entry = wrapped(f"index: indices: axis {axis}", entry, shape[axis])
         found.append(entry)
         axis += _axes_taken(entry)
-    arrays = [entry for entry in found if isinstance(entry, np.ndarray)]
+    arrays = [entry for entry in found if is_array(entry)]
     try:
         np.broadcast_shapes(*(a.shape for a in arrays))
     except ValueError:
@@ -248,14 +250,14 @@ def _entries(shape: tuple[int, ...], indices: Any) -> list[Any]:
     """Indices one for each axis or new axis, masks for several: `...` written out, and what metadata show checked."""
     given = indices if isinstance(indices, tuple) else (indices,)
     for i in given:
-        if isinstance(i, np.ndarray):
+        if is_array(i):
             known = i.dtype.kind in "iu" or (i.dtype == bool and i.ndim)
         else:
             known = i is None or i is ... or (isinstance(i, (int, np.integer, span)) and not isinstance(i, bool))
         if not known:
-            kind = f"a {i.dtype} array of shape {i.shape}" if isinstance(i, np.ndarray) else type(i).__name__
+            kind = f"a {i.dtype} array of shape {i.shape}" if is_array(i) else type(i).__name__
             raise TypeError(f"index: indices: expected arrays of integers or booleans, integers, slices, …, got {kind}")
-    if not any(isinstance(i, np.ndarray) for i in given):
+    if not any(is_array(i) for i in given):
         raise TypeError("index: indices: expected at least one array; slice takes the others")
     dots = [k for k, i in enumerate(given) if i is ...]
     used = sum(_axes_taken(i) for i in given)
@@ -271,7 +273,7 @@ def _entries(shape: tuple[int, ...], indices: Any) -> list[Any]:
     for i in found:
         taken = _axes_taken(i)
         own = shape[axis : axis + taken]
-        if isinstance(i, np.ndarray) and i.dtype == bool and i.shape != own:
+        if is_array(i) and i.dtype == bool and i.shape != own:
             raise ValueError(f"index: indices: expected a mask of shape {own} at axis {axis}, got {i.shape}")
         if isinstance(i, (int, np.integer)) and not -own[0] <= i < own[0]:
             raise ValueError(f"index: indices: expected {-own[0]} <= id < {own[0]} at axis {axis}, got {i}")
@@ -279,8 +281,13 @@ def _entries(shape: tuple[int, ...], indices: Any) -> list[Any]:
     return found
 
 
+def is_array(i: Any) -> bool:
+    """Whether an index is an array, on whatever device."""
+    return type(i) in device.BACKENDS or isinstance(i, np.ndarray)
+
+
 def _axes_taken(i: Any) -> int:
-    if isinstance(i, np.ndarray) and i.dtype == bool:
+    if is_array(i) and i.dtype == bool:
         return i.ndim
     return i is not None and i is not ...
 

@@ -1,6 +1,7 @@
 """Copies: arrays joined, padded, rolled, or masked."""
 
 from builtins import slice as span
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -190,6 +191,15 @@ def roll_backward(dout: Floats, shifts: int | tuple[int, ...], dims: int | tuple
 def listed(x: Any) -> Any:
     """One value as a tuple; several as they are."""
     return x if isinstance(x, (tuple, list)) else (x,)
+
+
+def pieces(xs: Sequence[Any], dim: int) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Each array, and where it lies among all of them joined along an axis."""
+    start = 0
+    for x in xs:
+        end = start + x.shape[dim]
+        yield x, (span(None),) * dim + (span(start, end),)
+        start = end
 
 
 def back(shifts: int | tuple[int, ...]) -> int | tuple[int, ...]:

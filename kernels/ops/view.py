@@ -1,6 +1,7 @@
 """Views of an array, which share its memory."""
 
 from builtins import slice as span
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -194,7 +195,7 @@ def split(x: Arrays, sizes: int | list[int] | tuple[int, ...], dim: int = 0) -> 
     """
     axis = dim % x.ndim
     n = x.shape[axis]
-    starts = range(0, max(n, 1), sizes) if isinstance(sizes, int) else np.cumsum([0, *sizes[:-1]]).tolist()
+    starts = range(0, max(n, 1), sizes) if isinstance(sizes, int) else [*accumulate(sizes[:-1], initial=0)]
     ends = [*starts[1:], n]
     return [x[(span(None),) * axis + (span(a, b),)] for a, b in zip(starts, ends, strict=True)]
 

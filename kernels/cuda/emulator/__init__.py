@@ -5,7 +5,7 @@ threads at once, as NumPy arrays. A kernel that would crash, hang or compute gar
 block, the thread and the instruction: out of bounds, misaligned, never written, a race between warps with no barrier,
 a barrier that not all threads reach, an incomplete warp. It needs NumPy alone.
 
-It does not emulate time, wgmma and TMA, or races in global memory. vprintf prints nothing.
+It does not emulate time, wgmma and TMA, or races in global memory. vprintf prints nothing; fma of float64 rounds twice.
 """
 
 from .array import Array, empty, put

@@ -4,19 +4,24 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from .arithmetic import spread
 from .memory import MAPPED, WRITTEN
 
 SHARED_WINDOW, LOCAL_WINDOW = 1 << 40, 1 << 44
 MANY = 255
+WINDOWS = {
+    "global": np.uint64(0),
+    "const": np.uint64(0),
+    "shared": np.uint64(SHARED_WINDOW),
+    "local": np.uint64(LOCAL_WINDOW),
+}
 
 
 class Access:
     """The part of a machine that reads and writes memory."""
 
     memory: Any
-    windows = {
-        "global": np.uint64(0), "const": np.uint64(0), "shared": np.uint64(SHARED_WINDOW), "local": np.uint64(LOCAL_WINDOW)
-    }  # fmt: skip
+    windows = WINDOWS
 
     def prepare(self, threads: int, blocks: int, shared: int, local: int) -> None:
         self.shared_size, self.local_size = shared, max(local, 1)
@@ -158,7 +163,7 @@ class Access:
     def store(self, n: int, space: str, address: Any, values: tuple[Any, ...], a: Any) -> None:
         size, count = values[0].dtype.itemsize, len(values)
         total = len(self.threads(a))
-        space, where, index = self._locate(n, space, np.broadcast_to(address, total), size * count, a, "write")
+        space, where, index = self._locate(n, space, spread(address, total), size * count, a, "write")
         rows = np.empty((total, count), values[0].dtype)
         for k, x in enumerate(values):
             rows[:, k] = x
@@ -168,7 +173,7 @@ class Access:
     def atomic(self, n: int, space: str, address: Any, action: str, values: tuple[Any, ...], a: Any) -> Any:
         """In the order of the threads, so that sums are the same each time."""
         size, total = values[0].dtype.itemsize, len(self.threads(a))
-        space, where, index = self._locate(n, space, np.broadcast_to(address, total), size, a, "write")
+        space, where, index = self._locate(n, space, spread(address, total), size, a, "write")
         shadow = self.memory.shadow if space == "global" else self.shared_shadow
         if space != "local" and (shadow[index] != MAPPED | WRITTEN).any():
             self.fault(
@@ -179,7 +184,7 @@ class Access:
             )
         items = where.view(values[0].dtype)
         places = index // size
-        operands = [np.broadcast_to(x, total) for x in values]
+        operands = [spread(x, total) for x in values]
         if len(np.unique(places)) == total:
             old = items[places]
             items[places] = self._update(action, old, *operands)
@@ -194,19 +199,26 @@ class Access:
     def _update(action: str, x: Any, b: Any, c: Any = None) -> Any:
         one = x.dtype.type(1)
         actions = {
-            "add": lambda: x + b, "min": lambda: np.minimum(x, b), "max": lambda: np.maximum(x, b), "and": lambda: x & b,
-            "or": lambda: x | b, "xor": lambda: x ^ b, "exch": lambda: b, "cas": lambda: np.where(x == b, c, x),
-            "inc": lambda: np.where(x >= b, x * 0, x + one), "dec": lambda: np.where((x == 0) | (x > b), b, x - one),
-        }  # fmt: skip
+            "add": lambda: x + b,
+            "min": lambda: np.minimum(x, b),
+            "max": lambda: np.maximum(x, b),
+            "and": lambda: x & b,
+            "or": lambda: x | b,
+            "xor": lambda: x ^ b,
+            "exch": lambda: b,
+            "cas": lambda: np.where(x == b, c, x),
+            "inc": lambda: np.where(x >= b, x * 0, x + one),
+            "dec": lambda: np.where((x == 0) | (x > b), b, x - one),
+        }
         return actions[action]()
 
     def copy_async(self, n: int, to: Any, source: Any, nbytes: int, size: Any, a: Any) -> None:
         """Note a copy; its target counts as not written until the wait for it."""
         threads = self.threads(a)
         total = len(threads)
-        _, _, index = self._locate(n, "shared", np.broadcast_to(to, total), nbytes, a, "copie")
-        source = np.broadcast_to(source, total)
-        size = np.full(total, nbytes) if size is None else np.broadcast_to(size, total).astype(np.int64)
+        _, _, index = self._locate(n, "shared", spread(to, total), nbytes, a, "copie")
+        source = spread(source, total)
+        size = np.full(total, nbytes) if size is None else spread(size, total).astype(np.int64)
         reads = size > 0
         if reads.any():
             active = threads[reads]

@@ -7,6 +7,11 @@ TINY = np.float32(2.0**-126)
 ROUND = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 
 
+def spread(x, n):
+    """One item for each of `n` threads."""
+    return x if len(x) == n else np.broadcast_to(x, n)
+
+
 def flush(x):
     """Denormals as zeros, as .ftz does."""
     return np.where(np.abs(x) < TINY, x * x.dtype.type(0), x) if x.dtype == np.float32 else x

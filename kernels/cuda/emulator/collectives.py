@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .access import Access
-from .arithmetic import from_bf16
-from .instructions import Unknown
+from .arithmetic import from_bf16, spread
+from .kinds import Unknown
 from .parse import Instruction, elements
 
 if TYPE_CHECKING:
@@ -106,10 +106,12 @@ class Collectives(Access):
 
     def _whole(self, n: int, a: Any) -> int:
         """The number of warps, all of which must be complete."""
+        if a is None:
+            return self.size // 32
         threads = self.threads(a)
         warps = threads // 32
         lacking = np.bincount(warps, minlength=1)[warps] != 32
-        if a is not None and lacking.any():
+        if lacking.any():
             self.fault(
                 n, a, int(np.argmax(lacking)), "the warp is incomplete: all 32 threads must execute this together"
             )
@@ -129,13 +131,13 @@ class Collectives(Access):
         inside = source >= last if mode == "up" else source <= last
         source = threads - lane + np.where(inside, source, lane)
         if a is None:
-            return np.broadcast_to(x, self.size)[source], inside
+            return spread(x, self.size)[source], inside
         place = np.full(self.size, -1)
         place[threads] = np.arange(len(threads))
         if (place[source] < 0).any():
             bad = int(np.argmax(place[source] < 0))
             self.fault(n, a, bad, f"reads from lane {int(source[bad]) % 32}, which is not here: the warp is incomplete")
-        return np.broadcast_to(x, len(threads))[place[source]], inside
+        return spread(x, len(threads))[place[source]], inside
 
     def vote(self, n: int, mode: str, p: Any, mask: Any, a: Any) -> Any:
         self.members(n, mask, a)
@@ -150,9 +152,9 @@ class Collectives(Access):
     def reduce(self, n: int, action: str, x: Any, mask: Any, a: Any) -> Any:
         self.members(n, mask, a)
         threads = self.threads(a)
-        key = threads // 32 << 32 | np.broadcast_to(mask, len(threads)).astype(np.int64)
+        key = threads // 32 << 32 | spread(mask, len(threads)).astype(np.int64)
         _, first, place = np.unique(key, return_index=True, return_inverse=True)
-        x = np.broadcast_to(x, len(threads))
+        x = spread(x, len(threads))
         function = {"add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or}
         out = np.zeros(len(first), x.dtype) if action in ("add", "xor") else x[first]
         function.get(action, np.bitwise_xor).at(out, place, x)
@@ -163,9 +165,7 @@ class Collectives(Access):
         threads = self.threads(a)
         lanes = (np.arange(warps)[:, None] * 32 + np.arange(8 * count)).reshape(-1)
         readers = threads[lanes]
-        space, where, index = self._locate(
-            n, "shared", np.broadcast_to(address, len(threads))[lanes], 16, readers, "read"
-        )
+        space, where, index = self._locate(n, "shared", spread(address, len(threads))[lanes], 16, readers, "read")
         self._read(n, space, index, 16, readers)
         rows = where.view(np.uint16).reshape(-1, 8)[index // 16].reshape(warps, count, 8, 8)
         if trans:
@@ -180,7 +180,7 @@ class Collectives(Access):
         each = 1 if kind == "tf32" else 2
         out = np.empty((warps, halves, 8, deep, 4, each), np.float32)
         for k, x in enumerate(registers):
-            x = np.ascontiguousarray(np.broadcast_to(x, warps * 32))
+            x = np.ascontiguousarray(spread(x, warps * 32))
             if kind == "tf32":
                 items = (x & np.uint32(0xFFFFE000)).view(np.float32)
             else:

@@ -2,36 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from .collectives import emit_collective
+from .kinds import Unknown, dtype_of
 from .parse import Instruction, elements
+from .transfers import emit_atomic, emit_call, emit_load, emit_store, emit_window
 
 if TYPE_CHECKING:
     from .translate import Translator
 
-WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
-_FLOATS = {"f16": "f2", "f32": "f4", "f64": "f8", "pred": "?"}
 _COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _COMPARE |= {"lo": "<", "ls": "<=", "hi": ">", "hs": ">="}
 _BITS = {"and": "&", "or": "|", "xor": "^"}
 _MODES = ("rn", "rz", "rm", "rp")
-
-
-class Unknown(Exception):
-    """An instruction or a form of one that the emulator does not know."""
-
-
-def dtype_of(kind: str) -> str:
-    """The NumPy type of a PTX type."""
-    if kind in _FLOATS:
-        return _FLOATS[kind]
-    if kind in ("f16x2", "bf16x2", "tf32"):
-        return "u4"
-    if kind == "bf16":
-        return "u2"
-    if kind[0] not in "usb":
-        raise Unknown
-    return ("i" if kind[0] == "s" else "u") + str(int(kind[1:]) // 8)
 
 
 def emit(t: "Translator", i: Instruction) -> None:
@@ -78,7 +60,7 @@ def _mul(t: "Translator", i: Instruction) -> None:
     kind = i.op[-1]
     if kind[0] == "f":
         return _float(t, i, "{0} * {1}" if i.op[0] == "mul" else "fma({0}, {1}, {2}, {mode!r})", kind)
-    if i.op[0] in ("mul24", "mad24") and "lo" not in i.op or "sat" in i.op:
+    if (i.op[0] in ("mul24", "mad24") and "lo" not in i.op) or "sat" in i.op:
         raise Unknown
     dtype = dtype_of(kind)
     a, b = (t.value(x, kind) for x in i.operands[1:3])
@@ -267,92 +249,38 @@ def _convert(t: "Translator", i: Instruction) -> None:
     t.define(o[0], text, kind)
 
 
-def _space(i: Instruction) -> str:
-    known = ("param", "global", "shared", "local", "const")
-    found = next((x.split("::")[0] for x in i.op[1:] if x.split("::")[0] in known), "generic")
-    return "global" if found == "const" else found
-
-
-def _load(t: "Translator", i: Instruction) -> None:
-    kind, targets = i.op[-1], elements(i.operands[0])
-    if _space(i) == "param":
-        offset = 0
-        base = i.operands[1][1:-1].partition("+")
-        for k, target in enumerate(targets):
-            offset = int(base[2] or 0) + k * np.dtype(dtype_of(kind)).itemsize
-            entry = f"[{base[0]}+{offset}]"
-            if base[0] in dict(t.module.parameters):
-                t.define(
-                    target,
-                    t.cached(f"m.argument({base[0]!r}, {offset}, {dtype_of(kind)!r})"),
-                    dtype_of(kind),
-                    alias=True,
-                )
-            else:
-                t.define(target, t.value(t.parameter(entry, kind), kind), dtype_of(kind), alias=True)
-        return
-    loaded = t.fresh(f"m.load({t.n}, {_space(i)!r}, {t.address(i.operands[1])}, {dtype_of(kind)!r}, {len(targets)}, a)")
-    for k, target in enumerate(targets):
-        t.define(target, f"{loaded}[{k}]", dtype_of(kind))
-
-
-def _store(t: "Translator", i: Instruction) -> None:
-    kind, sources = i.op[-1], elements(i.operands[1])
-    values = [t.value(x, kind) for x in sources]
-    if _space(i) == "param":
-        base = i.operands[0][1:-1].partition("+")
-        for k, x in enumerate(values):
-            offset = int(base[2] or 0) + k * np.dtype(dtype_of(kind)).itemsize
-            t.define(t.parameter(f"[{base[0]}+{offset}]", kind), x, dtype_of(kind), alias=True)
-        return
-    t.lines.append(f"m.store({t.n}, {_space(i)!r}, {t.address(i.operands[0])}, ({', '.join(values)},), a)")
-
-
-def _atomic(t: "Translator", i: Instruction) -> None:
-    kind = "u" + i.op[-1][1:] if i.op[-1][0] == "b" else i.op[-1]
-    known = ("add", "min", "max", "and", "or", "xor", "exch", "cas", "inc", "dec")
-    action = next(x for x in i.op[1:] if x in known) if any(x in known for x in i.op[1:]) else ""
-    if not action or kind in ("f16", "bf16", "f16x2", "bf16x2"):
-        raise Unknown
-    o = i.operands if i.op[0] == "atom" else ["_", *i.operands]
-    values = ", ".join(t.value(x, kind) for x in o[2:])
-    old = t.fresh(f"m.atomic({t.n}, {_space(i)!r}, {t.address(o[1])}, {action!r}, ({values},), a)")
-    t.define(o[0], old, dtype_of(kind))
-
-
-def _window(t: "Translator", i: Instruction) -> None:
-    to = next((x for x in ("global", "shared", "local", "const") if x in i.op), "global")
-    x = t.value(i.operands[1], "u64")
-    sign = "-" if "to" in i.op else "+"
-    t.define(i.operands[0], f"{x} {sign} m.windows[{to!r}]", "u8")
-
-
-def _call(t: "Translator", i: Instruction) -> None:
-    if i.op[1] != "vprintf":
-        t.lines.append(f"m.called({t.n}, {i.op[1]!r}, a)")
-        return
-    for result in i.operands:
-        t.define(t.parameter(f"[{result}]", "b32"), "np.zeros(1, 'u4')", "u4")
-
-
-def _collective(t: "Translator", i: Instruction) -> None:
-    from .collectives import emit_collective
-
-    emit_collective(t, i)
-
-
-_SIMPLE = {
-    "and": ("{0} & {1}", False), "or": ("{0} | {1}", False), "xor": ("{0} ^ {1}", False), "not": ("~{0}", False),
+_SIMPLE = {  # the expression, and whether the sign of the type matters
+    "and": ("{0} & {1}", False),
+    "or": ("{0} | {1}", False),
+    "xor": ("{0} ^ {1}", False),
+    "not": ("~{0}", False),
     "cnot": ("np.where({0} == 0, {0}.dtype.type(1), {0}.dtype.type(0))", False),
-    "neg": ("-{0}", True), "abs": ("np.abs({0})", True), "rem": ("remainder({0}, {1})", True),
-    "sad": ("np.where({0} > {1}, {0} - {1}, {1} - {0}) + {2}", True), "copysign": ("np.copysign({1}, {0})", True),
-    "fma": ("fma({0}, {1}, {2}, {mode!r})", True), "sqrt": ("np.sqrt({0})", True), "rcp": ("approximate('rcp', {0})", True),
-} | {name: (f"approximate({name!r}, {{0}})", True) for name in ("rsqrt", "ex2", "lg2", "sin", "cos", "tanh")}  # fmt: skip
-_TABLE = {
-    "add": _add, "addc": _add, "sub": _add, "subc": _add, "mul": _mul, "mad": _mul, "madc": _mul, "mul24": _mul, "mad24": _mul,
-    "div": _div, "min": _minmax, "max": _minmax, "shl": _shift, "shr": _shift, "setp": _compare, "set": _compare,
-    "selp": _select, "slct": _select, "testp": _testp, "mov": _move, "cvt": _convert, "cvta": _window, "ld": _load,
-    "ldu": _load, "st": _store, "atom": _atomic, "red": _atomic, "call": _call,
-} | {name: _fields for name in ("bfe", "bfi", "bfind", "clz", "popc", "brev", "shf", "prmt", "lop3")} | {
-    name: _collective for name in ("shfl", "vote", "match", "redux", "activemask", "ldmatrix", "mma", "cp", "bar", "trap")
-}  # fmt: skip
+    "neg": ("-{0}", True),
+    "abs": ("np.abs({0})", True),
+    "rem": ("remainder({0}, {1})", True),
+    "sad": ("np.where({0} > {1}, {0} - {1}, {1} - {0}) + {2}", True),
+    "copysign": ("np.copysign({1}, {0})", True),
+    "fma": ("fma({0}, {1}, {2}, {mode!r})", True),
+    "sqrt": ("np.sqrt({0})", True),
+    "rcp": ("approximate('rcp', {0})", True),
+} | {name: (f"approximate({name!r}, {{0}})", True) for name in ("rsqrt", "ex2", "lg2", "sin", "cos", "tanh")}
+_FAMILIES = {
+    _add: "add addc sub subc",
+    _mul: "mul mad madc mul24 mad24",
+    _div: "div",
+    _minmax: "min max",
+    _shift: "shl shr",
+    _fields: "bfe bfi bfind clz popc brev shf prmt lop3",
+    _compare: "setp set",
+    _select: "selp slct",
+    _testp: "testp",
+    _move: "mov",
+    _convert: "cvt",
+    emit_window: "cvta",
+    emit_load: "ld ldu",
+    emit_store: "st",
+    emit_atomic: "atom red",
+    emit_call: "call",
+    emit_collective: "shfl vote redux activemask ldmatrix mma cp bar trap",
+}
+_TABLE = {name: family for family, names in _FAMILIES.items() for name in names.split()}

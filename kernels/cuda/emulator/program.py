@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .instructions import dtype_of
+from .kinds import dtype_of
 from .machine import Machine
 from .memory import Memory, memory
 from .parse import parse
@@ -15,15 +15,22 @@ IN_FLIGHT, SHARED_IN_FLIGHT = 1 << 16, 1 << 24
 SCHEDULES = ("lockstep", "run-ahead")
 
 
+def _readable(name: str) -> str:
+    """The Python function of a mangled name: its last part before the version that Numba appends."""
+    parts, rest = [], name.removeprefix("_ZN")
+    while rest != name and (k := re.match(r"\d+", rest)):
+        parts.append(rest[k.end() : k.end() + int(k.group())])
+        rest = rest[k.end() + int(k.group()) :]
+    return parts[-1] if parts else name
+
+
 class Program:
     """The entry of a PTX text: its `name`, the types of its `parameters`, its bytes of static `shared` memory."""
 
     def __init__(self, ptx: str, memory: Memory = memory):
         module = parse(ptx)
         self.name, self.memory = module.name, memory
-        self.title = re.sub(
-            r"^_ZN.*?(\d+)([A-Za-z_]\w*?)B\d+v\d+B.*$", lambda k: k.group(2)[: int(k.group(1)[-2:])], self.name
-        )
+        self.title = _readable(self.name)
         self.parameters = tuple(kind for _, kind in module.parameters)
         self.offsets: dict[str, int] = {}
         self.layout = 0
@@ -74,7 +81,8 @@ class Program:
             )
         if len(grid) != 3 or len(block) != 3 or min(*grid, *block) < 1 or int(np.prod(block)) > 1024:
             raise ValueError(
-                f"launch: grid and block are three sizes of at least 1, a block of at most 1024 threads; got {grid}, {block}"
+                "launch: grid and block are three sizes of at least 1, a block has at most 1024 threads;"
+                f" got {grid} and {block}"
             )
         values = bytearray(self.layout)
         for offset, kind, x in zip(self.offsets.values(), self.parameters, arguments, strict=True):

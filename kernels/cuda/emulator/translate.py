@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from . import arithmetic
-from .instructions import WIDTHS, Unknown, dtype_of, emit
+from .instructions import emit
+from .kinds import WIDTHS, Unknown, dtype_of
 from .parse import Instruction, Module, bytes_of, elements
 
 ENDS = {"bra", "ret", "exit", "bar", "barrier"}
@@ -46,7 +47,8 @@ class Translator:
         labels = self._cut()
         for b in self.blocks:
             b.end = tuple(labels[x] if isinstance(x, str) and x[:1] == "@" else x for x in b.end)
-        sources = [self._function(k, b) for k, b in enumerate(self.blocks)]
+        parts = [self._function(b) for b in self.blocks]
+        sources = [self._source(k, *part) for k, part in enumerate(parts)]
         exec(compile("\n".join(sources), f"<{self.module.name}>", "exec"), self.namespace)
         for k, b in enumerate(self.blocks):
             b.run = self.namespace[f"block{k}"]
@@ -83,7 +85,7 @@ class Translator:
         current.end = ("exit",)
         return labels
 
-    def _function(self, k: int, block: Block) -> str:
+    def _function(self, block: Block) -> tuple[list[str], list[tuple[str, str, str]], str]:
         self.lines: list[str] = []
         self.names: dict[str, str] = {}  # the local name of each register
         self.views: dict[tuple[str, str], str] = {}
@@ -101,12 +103,14 @@ class Translator:
                 emit(self, instruction)
             except (Unknown, KeyError, IndexError):
                 self.lines.append(f"m.unknown({n}, a)")
-        stores = [
-            f"m.store_register({self.slot(r)}, a, {self.names[r]}{'.copy()' if self.names[r] in self.aliases else ''})"
-            for r in dict.fromkeys(self.written)
-        ]
         last = self.lines.pop() if self.lines and self.lines[-1].startswith("return") else "return None"
-        body = "\n    ".join([*self.lines, *stores, last])
+        stores = [(r, self.names[r], ".copy()" if self.names[r] in self.aliases else "") for r in self.written]
+        return self.lines, list(dict.fromkeys(stores)), last
+
+    def _source(self, k: int, lines: list[str], stores: list[tuple[str, str, str]], last: str) -> str:
+        """A block stores only what some block loads."""
+        kept = [f"m.store_register({self.slots[r]}, a, {x}{copy})" for r, x, copy in stores if r in self.slots]
+        body = "\n    ".join([*lines, *kept, last])
         return f"def block{k}(m, R, a):\n    {body}\n"
 
     def fresh(self, expression: str) -> str:

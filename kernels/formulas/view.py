@@ -1,7 +1,8 @@
 """Gradients of views, where they copy."""
 
-from ..device import empty
-from .indexing import assign, cat, stack, surround
+from .copies import assign
+from .indexing import cat, stack, surround
+from .pointwise import empty
 from .reduce import sum_to
 
 

@@ -4,46 +4,36 @@ from math import prod
 
 import numpy as np
 
-from ..device import contiguous, empty, zeros
-from ..ops.gather import positions, spread, wrapped
+from ..device import cast
+from ..ops.gather import spread
+from .copies import assign, fill
 from .elementwise import add
-from .ids import checked
-from .indexing import assign
-from .rows import add_rows, put, take_rows
-
-_IDS = (int, np.integer, np.ndarray)
+from .ids import joined, positions, wrapped
+from .pointwise import contiguous, empty
+from .rows import add_rows, put, put_backward, take_rows
 
 
 def gather(x, index, dim):
-    checked("gather: index", index, x.shape[dim])
-    return _take(x, positions(index, x.shape, dim), index.shape)
+    return _take(x, positions("gather: index", index, x.shape, dim), index.shape)
 
 
 def gather_backward(dout, index, x_shape, dim):
-    checked("gather_backward: index", index, x_shape[dim])
-    return _add(dout, positions(index, x_shape, dim), x_shape)
+    return _add(dout, positions("gather_backward: index", index, x_shape, dim), x_shape)
 
 
 def scatter(x, index, src, dim):
-    checked("scatter: index", index, x.shape[dim])
-    src = src.astype(x.dtype, copy=False)
-    return _put(x, positions(index, x.shape, dim), contiguous(src).reshape(-1))
+    at = positions("scatter: index", index, x.shape, dim)
+    return put(_flat(x), at, _flat(cast(src, x.dtype))).reshape(x.shape)
 
 
 def scatter_backward(dout, index, dim):
-    checked("scatter_backward: index", index, dout.shape[dim])
-    at = positions(index, dout.shape, dim)
-    order = np.arange(at.size)
-    last = empty(dout.shape, np.int64)
-    put(last.reshape(-1), at, order)
-    dsrc = _take(dout, at, index.shape)
-    dsrc[_take(last, at, index.shape) != order.reshape(index.shape)] = 0
-    return _put(dout, at, zeros(at.size, dout.dtype)), dsrc
+    at = positions("scatter_backward: index", index, dout.shape, dim)
+    dx, dsrc = put_backward(_flat(dout), at)
+    return dx.reshape(dout.shape), dsrc.reshape(index.shape)
 
 
 def scatter_add(x, index, src, dim):
-    checked("scatter_add: index", index, x.shape[dim])
-    return add(x, _add(src, positions(index, x.shape, dim), x.shape))
+    return add(x, _add(src, positions("scatter_add: index", index, x.shape, dim), x.shape))
 
 
 def scatter_add_backward(dout, index, dim):
@@ -72,7 +62,7 @@ def index_backward(dout, x_shape, indices):
     if view.size == dx.size and view.flags.c_contiguous:
         return sums.reshape(x_shape)
     if view.size < dx.size:
-        dx.fill(0)
+        fill(dx, 0)
     assign(view, sums.reshape(view.shape))
     return dx
 
@@ -81,22 +71,28 @@ def _plan(x, indices):
     """The view of x in which the axes that ids choose from stand together, from `first` to `last`; the ids of these
     axes merged into one, flat; and the shape in which they came."""
     entries = spread(x.shape, indices)
-    among = [k for k, i in enumerate(entries) if isinstance(i, _IDS)]
+    among = [k for k, i in enumerate(entries) if _is_id(i)]
     apart = among[-1] - among[0] >= len(among)
     entries = [i for i in entries if i is not ...]
-    axes = [a for a, i in enumerate(entries) if isinstance(i, _IDS)]
+    axes = [a for a, i in enumerate(entries) if _is_id(i)]
     view = x[tuple(slice(None) if a in axes else i for a, i in enumerate(entries))]
-    ids = np.int64(0)
-    for a in axes:
-        ids = ids * view.shape[a] + entries[a] % max(view.shape[a], 1)
+    ids = joined([entries[a] for a in axes], [view.shape[a] for a in axes])
     first = axes[0]
     if apart:
         view, first = np.moveaxis(view, axes, range(len(axes))), 0
-    return view, first, first + len(axes), np.asarray(ids).reshape(-1), np.shape(ids)
+    return view, first, first + len(axes), ids.reshape(-1), ids.shape
+
+
+def _is_id(entry):
+    return not (entry is None or entry is ... or isinstance(entry, slice))
 
 
 def _three(shape, first, last):
     return prod(shape[:first]), prod(shape[first:last]), prod(shape[last:])
+
+
+def _flat(x):
+    return contiguous(x).reshape(-1)
 
 
 def _take(x, at, shape):
@@ -105,10 +101,3 @@ def _take(x, at, shape):
 
 def _add(values, at, shape):
     return add_rows(contiguous(values).reshape(1, at.size, 1), at, prod(shape)).reshape(shape)
-
-
-def _put(x, at, values):
-    out = empty(x.shape, x.dtype)
-    np.copyto(out, x)
-    put(out.reshape(-1), at, values)
-    return out

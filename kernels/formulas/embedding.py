@@ -1,6 +1,7 @@
 """Embedding: rows taken by id, and added up by id in the backward pass."""
 
 from .ids import checked
+from .pointwise import contiguous
 from .rows import add_rows, take_rows
 
 
@@ -12,4 +13,4 @@ def embedding(ids, weight):
 def embedding_backward(dout, ids, weight_shape):
     vocabulary, channels = weight_shape
     rows, _ = checked("embedding_backward: ids", ids, vocabulary)
-    return add_rows(dout.reshape(1, rows.size, channels), rows, vocabulary)[0]
+    return add_rows(contiguous(dout).reshape(1, rows.size, channels), rows, vocabulary)[0]
