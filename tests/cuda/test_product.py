@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from octavo.kernels import device, from_bf16, to_bf16
-from octavo.kernels.cuda import tensor_core
+from octavo.kernels.cuda import runtime, tensor_core
 from octavo.kernels.cuda.matmul import product
 from octavo.kernels.ops.activation import gelu
 
@@ -69,7 +69,8 @@ def test_layouts(precision, stack, dtype):
 
 
 @pytest.mark.parametrize("layouts", [(a, b) for a in LAYOUTS[:2] for b in LAYOUTS[:2]] + [(_sparse, _part)])
-def test_tensor_core(layouts):
+def test_tensor_core(monkeypatch, layouts):
+    monkeypatch.setattr(runtime.target(), "schedule", "run-ahead", raising=False)  # shows missing barriers
     for m, n, k in ((130, 136, 72), (3, 129, 33), (17, 8, 1), (5, 7, 0)):
         a, b = _random(m, k), _random(k, n)
         out = device.empty((m, n), np.float32, "cuda")
