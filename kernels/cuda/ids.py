@@ -1,20 +1,19 @@
 """Ids on the device: nobody waits for them to be checked; a bad one becomes -1, and reads and writes nothing."""
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
+from numba import int64
 
-from ..device import to
+from ..device import is_array, to
 from ..layout import merged
-from ..ops import gather
-from .kernel import kernel
+from .kernel import Kernel
 from .pointwise import cast, contiguous, elementwise, offset
 from .ptx import load, store
 from .runtime import empty
 from .threads import THREADS, blocks, thread
-
-_AXES = 4  # on which indices differ from what they choose of
 
 
 def checked(name: str, ids: Any, size: int) -> tuple[Any, int]:
@@ -28,7 +27,7 @@ def checked(name: str, ids: Any, size: int) -> tuple[Any, int]:
 
 @elementwise(returns=np.int64)
 def _whole(low, high):
-    return np.int64(low) | np.int64(high) << np.int64(8)
+    return int64(low) | int64(high) << int64(8)
 
 
 def positions(name: str, index: Any, shape: tuple[int, ...], dim: int) -> Any:
@@ -38,21 +37,22 @@ def positions(name: str, index: Any, shape: tuple[int, ...], dim: int) -> Any:
     out = empty(count, np.int64)
     steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
     sizes, found = merged(index.shape, [tuple(0 if axis == dim else step for axis, step in enumerate(steps))])
-    if len(sizes) > _AXES:
-        raise ValueError(f"{name}: expected no more than {_AXES} axes on which it is shorter than x, got {index.shape}")
     if count:
-        inner = (1,) * (_AXES - len(sizes)) + tuple(sizes)
-        others = (0,) * (_AXES - len(sizes)) + tuple(step for (step,) in found)
-        _positions_kernel(blocks(count), out, ids, count, inner[1:], others, steps[dim], shape[dim])
+        others = [step for (step,) in found] or [0]
+        run = _positions(len(others))
+        run(blocks(count), out, ids, count, sizes or [1], others, steps[dim], shape[dim])
     return out
 
 
-@kernel(f"i8* <- i8* u4 m{_AXES - 1} n{_AXES} i8 i8", threads=THREADS)
-def _positions_kernel(out, ids, count, sizes, others, step, size):
-    i = thread()
-    if i < count:
-        id = load(ids, i)
-        store(out, i, offset(i, sizes, others) + id * step if (id >= 0) & (id < size) else np.int64(-1))
+@lru_cache(None)
+def _positions(axes: int) -> Kernel:
+    def position(out, ids, count, sizes, others, step, size):
+        i = thread()
+        if i < count:
+            id = load(ids, i)
+            store(out, i, offset(i, sizes, others) + id * step if (id >= 0) & (id < size) else int64(-1))
+
+    return Kernel(position, f"i8* <- i8* u4 m{axes} n{axes} i8 i8", THREADS, 0, f"position-{axes}")
 
 
 def wrapped(name: str, ids: Any, size: int) -> Any:
@@ -64,7 +64,7 @@ def wrapped(name: str, ids: Any, size: int) -> Any:
 @elementwise
 def _wrapped(id, size):
     if (id < -size) | (id >= size):
-        return np.int64(-1)
+        return int64(-1)
     return id + size if id < 0 else id
 
 
@@ -72,7 +72,7 @@ def joined(ids: list[Any], sizes: list[int]) -> Any:
     """Ids on axes of some sizes, arrays or numbers that broadcast, as ids on the axes merged into one."""
     found: Any = 0
     for i, n in zip(ids, sizes, strict=True):
-        if not gather.is_array(i):
+        if not is_array(i):
             i = int(i) % max(n, 1)
             found = found * n + i if isinstance(found, int) else _joined(found, i, n)
         else:
@@ -84,5 +84,5 @@ def joined(ids: list[Any], sizes: list[int]) -> Any:
 @elementwise
 def _joined(found, id, size):
     if (found < 0) | (id < -size) | (id >= size):
-        return np.int64(-1)
+        return int64(-1)
     return found * size + (id + size if id < 0 else id)

@@ -65,14 +65,13 @@ def _rank64(x):
 
 
 @primitive
-def _found_above(weight, logits, row, columns, top, cut, is_count):
-    """The number, or the weight, of the scores less than `cut` below the best one."""
-    number, total = int32(0), float64(0)
+def _above(weight, logits, row, columns, top, cut, is_count):
+    """The number, or the weight, of this thread's scores that are less than `cut` below the best one."""
+    total = float64(0)
     for j in range(int32(cuda.threadIdx.x), columns, int32(_THREADS)):
         if _steps_below(top, load(logits, row + int64(j))) < cut:
-            number = int32(number + int32(1))
-            total += float64(0) if is_count else load(weight, row + int64(j))
-    return float64(block_sum(number)) if is_count else block_sum(total)
+            total += float64(1) if is_count else load(weight, row + int64(j))
+    return total
 
 
 @kernel("i8* f8* <- T* i4 f8 i4 f8 f8 u8 u8 u8", threads=_THREADS)
@@ -88,7 +87,7 @@ def _sample_kernel(out, weight, logits, columns, rate, top_k, top_p, min_p, seed
         store(weight, row + int64(j), w)
         total += w
     total = block_sum(total)
-    if not (math.isfinite(top) and total < math.inf):
+    if not (abs(top) < math.inf) or not (total < math.inf):
         if me == int32(0):
             store(out, int64(cuda.blockIdx.x), int64(-1))
         return
@@ -114,10 +113,10 @@ def _sample_kernel(out, weight, logits, columns, rate, top_k, top_p, min_p, seed
             step = type(cut)(~cut) - (type(cut)(~cut) >> type(cut)(1))
             while step > type(cut)(0):
                 candidate = type(cut)(cut | step)
-                if _found_above(weight, logits, row, columns, top, candidate, is_count) < goal:
+                if block_sum(_above(weight, logits, row, columns, top, candidate, is_count)) < goal:
                     cut = candidate
                 step = type(cut)(step >> type(cut)(1))
-            found = _found_above(weight, logits, row, columns, top, cut, is_count)
+            found = block_sum(_above(weight, logits, row, columns, top, cut, is_count))
             ties = int32(0)
             for j in range(first, last):
                 if _steps_below(top, load(logits, row + int64(j))) == cut:

@@ -228,7 +228,7 @@ def spread(shape: tuple[int, ...], indices: Any) -> tuple[Any, ...]:
     found: list[Any] = []
     axis = 0
     for entry in _entries(shape, indices):
-        if is_array(entry) and entry.dtype == bool:
+        if device.is_array(entry) and entry.dtype == bool:
             found += np.nonzero(device.to(entry, "cpu"))
             axis += entry.ndim
             continue
@@ -236,7 +236,7 @@ def spread(shape: tuple[int, ...], indices: Any) -> tuple[Any, ...]:
             entry = wrapped(f"index: indices: axis {axis}", entry, shape[axis])
         found.append(entry)
         axis += _axes_taken(entry)
-    arrays = [entry for entry in found if is_array(entry)]
+    arrays = [entry for entry in found if device.is_array(entry)]
     try:
         np.broadcast_shapes(*(a.shape for a in arrays))
     except ValueError:
@@ -250,14 +250,14 @@ def _entries(shape: tuple[int, ...], indices: Any) -> list[Any]:
     """Indices one for each axis or new axis, masks for several: `...` written out, and what metadata show checked."""
     given = indices if isinstance(indices, tuple) else (indices,)
     for i in given:
-        if is_array(i):
+        if device.is_array(i):
             known = i.dtype.kind in "iu" or (i.dtype == bool and i.ndim)
         else:
             known = i is None or i is ... or (isinstance(i, (int, np.integer, span)) and not isinstance(i, bool))
         if not known:
-            kind = f"a {i.dtype} array of shape {i.shape}" if is_array(i) else type(i).__name__
+            kind = f"a {i.dtype} array of shape {i.shape}" if device.is_array(i) else type(i).__name__
             raise TypeError(f"index: indices: expected arrays of integers or booleans, integers, slices, …, got {kind}")
-    if not any(is_array(i) for i in given):
+    if not any(device.is_array(i) for i in given):
         raise TypeError("index: indices: expected at least one array; slice takes the others")
     dots = [k for k, i in enumerate(given) if i is ...]
     used = sum(_axes_taken(i) for i in given)
@@ -273,7 +273,7 @@ def _entries(shape: tuple[int, ...], indices: Any) -> list[Any]:
     for i in found:
         taken = _axes_taken(i)
         own = shape[axis : axis + taken]
-        if is_array(i) and i.dtype == bool and i.shape != own:
+        if device.is_array(i) and i.dtype == bool and i.shape != own:
             raise ValueError(f"index: indices: expected a mask of shape {own} at axis {axis}, got {i.shape}")
         if isinstance(i, (int, np.integer)) and not -own[0] <= i < own[0]:
             raise ValueError(f"index: indices: expected {-own[0]} <= id < {own[0]} at axis {axis}, got {i}")
@@ -281,13 +281,8 @@ def _entries(shape: tuple[int, ...], indices: Any) -> list[Any]:
     return found
 
 
-def is_array(i: Any) -> bool:
-    """Whether an index is an array, on whatever device."""
-    return type(i) in device.BACKENDS or isinstance(i, np.ndarray)
-
-
 def _axes_taken(i: Any) -> int:
-    if is_array(i) and i.dtype == bool:
+    if device.is_array(i) and i.dtype == bool:
         return i.ndim
     return i is not None and i is not ...
 

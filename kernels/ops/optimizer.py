@@ -23,8 +23,8 @@ def require_writable(name: str, **lists: Arrays) -> None:
                     f"{name}: {argument}: expected arrays of one dtype, got {xs[0].dtype} at 0 and {x.dtype} at {i}; "
                     "call it once for each dtype"
                 )
-            if not x.flags.carray:
-                fault = "not C-contiguous" if x.flags.writeable else "read-only"
+            if not getattr(x.flags, "carray", x.flags.c_contiguous):  # CuPy has no read-only arrays
+                fault = "not C-contiguous" if getattr(x.flags, "writeable", True) else "read-only"
                 raise ValueError(
                     f"{name}: {argument}[{i}]: expected a writable C-contiguous array, to change in place, got one of "
                     f"shape {x.shape} that is {fault}; use a copy of it"

@@ -1,0 +1,213 @@
+"""Optimisers: one launch for the whole list. A block has a run of elements of one array, reached by its address.
+
+Addresses and runs stand in tables on the device, which are kept: a training loop asks for the same at each step.
+"""
+
+import math
+from functools import lru_cache, partial
+
+import numpy as np
+from numba import cuda, float64, int32, int64
+
+from .block import block_sum
+from .kernel import Kernel, kernel, primitive
+from .pointwise import contiguous
+from .ptx import VECTOR, load, load_vector, pointer_at, store, store_vector
+from .runtime import address, empty, target
+from .threads import aligned
+
+_THREADS = 256
+_EACH = 4  # vectors of a thread
+_RUN = _THREADS * _EACH * VECTOR
+_NUMBERS = 9
+
+
+def adamw_(
+    params,
+    grads,
+    exp_avgs,
+    exp_avg_sqs,
+    step,
+    lr,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
+    grad_scale=1.0,
+):
+    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    numbers = 1 - lr * weight_decay, rate, beta1, 1 - beta1, beta2, 1 - beta2, 1 / root, eps, grad_scale
+    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), numbers)
+
+
+def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0, nesterov=False):
+    numbers = lr, momentum, weight_decay, grad_scale, nesterov
+    if momentum:
+        _update(_momentum, (params, grads, momentum_buffers), numbers)
+    else:
+        _update(_descent, (params, grads), numbers)
+
+
+def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0):
+    numbers = 1 - lr * weight_decay, lr, beta1, 1 - beta1, beta2, 1 - beta2, grad_scale
+    _update(_lion, (params, grads, exp_avgs), numbers)
+
+
+def add_(arrays, others):
+    _update(_add, (arrays, others), ())
+
+
+def scale_(arrays, factor):
+    _update(_scale, (arrays,), (factor,))
+
+
+def grad_norm(grads):
+    """Squares are float64: those of float32 leave its range. Partial sums of the runs lie in order, and are added so."""
+    grads = [contiguous(x) for x in grads]
+    runs, count = _runs(tuple(x.size for x in grads))
+    sums, norm = empty(count, np.float64), empty((), np.float64)
+    if count:
+        _square_kernel(count, sums, grads[0], _table(_addresses(grads)), runs)
+    _norm_kernel(1, norm, sums, count)
+    return norm
+
+
+def _update(step, lists, numbers):
+    """Run a formula over lists that are alike, of which all but the gradients, the second one, change in place."""
+    lists = [[contiguous(x) for x in xs] if k == 1 else xs for k, xs in enumerate(lists)]
+    runs, count = _runs(tuple(x.size for x in lists[0]))
+    if count:
+        table = _table(tuple(a for xs in lists for a in _addresses(xs)))
+        is_aligned = all(aligned(*xs) for xs in lists)
+        numbers += (0,) * (_NUMBERS - len(numbers))
+        step(len(lists))(count, lists[0][0], table, runs, len(lists[0]), is_aligned, *numbers)
+
+
+def _addresses(xs):
+    return tuple(int(address(x)) for x in xs)
+
+
+@lru_cache(64)
+def _table(addresses):
+    return target().put(np.array(addresses, np.uint64))
+
+
+@lru_cache(64)
+def _runs(sizes):
+    """(runs, 3) on the device: which array, the first element and the end; and how many there are."""
+    rows = [(k, i, min(i + _RUN, size)) for k, size in enumerate(sizes) for i in range(0, size, _RUN)]
+    return target().put(np.array(rows, np.int64).reshape(-1, 3)), len(rows)
+
+
+def _step(formula):
+    """Of the numbers of a call, and an element of each list: the new values of those that change.
+
+    A formula takes four elements and returns three new ones, also where there are fewer lists: what is not stored
+    is not computed.
+    """
+    return lru_cache(None)(partial(_kernel, formula))
+
+
+def _kernel(formula, lists):
+    f = primitive(formula)
+    last = lists - 1
+    first, second, third = min(1, last), min(2, last), min(3, last)
+
+    def update(like, table, runs, arrays, is_aligned, n0, n1, n2, n3, n4, n5, n6, n7, n8):
+        n = n0, n1, n2, n3, n4, n5, n6, n7, n8
+        run = int64(cuda.blockIdx.x) * int64(3)
+        k, start, end = load(runs, run), load(runs, run + int64(1)), load(runs, run + int64(2))
+        x = pointer_at(load(table, k), like)
+        g = pointer_at(load(table, k + arrays * int64(first)), like)
+        m = pointer_at(load(table, k + arrays * int64(second)), like)
+        v = pointer_at(load(table, k + arrays * int64(third)), like)
+        for e in range(_EACH):
+            i = start + int64((int32(e * _THREADS) + int32(cuda.threadIdx.x)) * int32(VECTOR))
+            if is_aligned & (i + int64(VECTOR) <= end):
+                xs, gs, ms, vs = load_vector(x, i), load_vector(g, i), load_vector(m, i), load_vector(v, i)
+                a = f(n, xs[0], gs[0], ms[0], vs[0])
+                b = f(n, xs[1], gs[1], ms[1], vs[1])
+                c = f(n, xs[2], gs[2], ms[2], vs[2])
+                d = f(n, xs[3], gs[3], ms[3], vs[3])
+                store_vector(x, i, (a[0], b[0], c[0], d[0]))
+                if lists > 2:
+                    store_vector(m, i, (a[1], b[1], c[1], d[1]))
+                if lists > 3:
+                    store_vector(v, i, (a[2], b[2], c[2], d[2]))
+            else:
+                for j in range(i, min(i + int64(VECTOR), end)):
+                    a = f(n, load(x, j), load(g, j), load(m, j), load(v, j))
+                    store(x, j, a[0])
+                    if lists > 2:
+                        store(m, j, a[1])
+                    if lists > 3:
+                        store(v, j, a[2])
+
+    update.__module__ = formula.__module__
+    return Kernel(update, f"<- T* u8* i8* i8 ?{' A' * _NUMBERS}", _THREADS, 0, f"{formula.__name__}-{lists}")
+
+
+@_step
+def _adamw(n, x, g, m, v):
+    keep, rate, beta1, rest1, beta2, rest2, correct, eps, grad_scale = n
+    g = g * grad_scale
+    m = beta1 * m + rest1 * g
+    v = beta2 * v + rest2 * (g * g)
+    return x * keep - rate * m / (math.sqrt(v) * correct + eps), m, v
+
+
+@_step
+def _descent(n, x, g, m, v):
+    return x - n[0] * (g * n[3] + n[2] * x), m, v
+
+
+@_step
+def _momentum(n, x, g, m, v):
+    lr, momentum, weight_decay, grad_scale, nesterov = n[:5]
+    g = g * grad_scale + weight_decay * x
+    m = momentum * m + g
+    return x - lr * (g + momentum * m if nesterov != type(x)(0) else m), m, v
+
+
+@_step
+def _lion(n, x, g, m, v):
+    keep, lr, beta1, rest1, beta2, rest2, grad_scale = n[:7]
+    zero = type(x)(0)
+    g = g * grad_scale
+    c = beta1 * m + rest1 * g
+    c = lr if c > zero else (-lr if c < zero else c * lr)
+    return x * keep - c, beta2 * m + rest2 * g, v
+
+
+@_step
+def _add(n, x, g, m, v):
+    return x + g, m, v
+
+
+@_step
+def _scale(n, x, g, m, v):
+    return x * n[0], m, v
+
+
+@kernel("f8* <- T* u8* i8*", threads=_THREADS)
+def _square_kernel(sums, like, table, runs):
+    run = int64(cuda.blockIdx.x) * int64(3)
+    k, start, end = load(runs, run), load(runs, run + int64(1)), load(runs, run + int64(2))
+    x = pointer_at(load(table, k), like)
+    total = float64(0)
+    for i in range(start + int64(cuda.threadIdx.x), end, int64(_THREADS)):
+        wide = float64(load(x, i))
+        total += wide * wide
+    total = block_sum(total)
+    if cuda.threadIdx.x == 0:
+        store(sums, int64(cuda.blockIdx.x), total)
+
+
+@kernel("f8* <- f8* i8", threads=1024)
+def _norm_kernel(norm, sums, count):
+    total = float64(0)
+    for i in range(int64(cuda.threadIdx.x), count, int64(1024)):
+        total += load(sums, i)
+    total = block_sum(total)
+    if cuda.threadIdx.x == 0:
+        store(norm, 0, math.sqrt(total))
