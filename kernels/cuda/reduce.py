@@ -69,10 +69,11 @@ def _scaled(x, share):
 
 @elementwise
 def _product_of_others(x, dout, product, zeros):
-    """In float64, as the product that was saved: its range is needed."""
-    others = float64(dout) * product
-    at_zero = others if (zeros == 1.0) & (x == type(x)(0)) else 0.0
-    return type(x)(others / float64(x) if zeros == 0.0 else at_zero)
+    """As the product that was saved, in float64: its range is needed."""
+    p = type(product)
+    others = p(dout) * product
+    at_zero = others if (zeros == type(zeros)(1)) & (x == type(x)(0)) else p(0)
+    return type(x)(others / p(x) if zeros == type(zeros)(0) else at_zero)
 
 
 def _no_sum(like):

@@ -42,7 +42,8 @@ def image(fn: Callable[..., None], types: tuple[Any, ...], threads: int, cc: tup
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     with _pretending(cc):
-        code, _ = cuda.compile(fn, types, cc=cc, device=False, abi="numba", output="ltoir", launch_bounds=threads)
+        bounds = threads, 1  # blocks: with no such number ptxas would rather spill than have fewer than some
+        code, _ = cuda.compile(fn, types, cc=cc, device=False, abi="numba", output="ltoir", launch_bounds=bounds)
     options = LinkerOptions(arch=f"sm_{cc[0]}{cc[1]}", link_time_optimization=True, ptxas_options=["-v"])
     linker = Linker(ObjectCode.from_ltoir(code), options=options)
     cubin = bytes(linker.link("cubin").code)

@@ -1,8 +1,8 @@
 """sin, cos and tan for every size of argument, with neither libdevice's local memory nor float64 in float32.
 
 Of a float32 up to 8192, multiples of pi/2 are subtracted in three parts, whose products with a whole number FMA has
-exactly. Beyond, and in float64, the quarter turns in x are its mantissa times 192 bits of 2/pi, from the first one on that does not give
-multiples of 4: in integers.
+exactly. Beyond, and in float64, the quarter turns in x are its mantissa times 192 bits of 2/pi, from the first one on
+that does not give multiples of 4: in integers.
 Source: Cody and Waite, Software Manual for the Elementary Functions (1980); Payne and Hanek, Radian reduction for
 trigonometric functions (1983).
 """
@@ -41,7 +41,7 @@ _TWO_OVER_PI = np.array(
 
 @primitive
 def _beyond(mantissa, shift):
-    """Quarter turns in mantissa 2**shift: whole ones, of which those mod 4 are right, and the rest in 2**-62 + 2**-126."""
+    """Quarter turns in mantissa * 2**shift: whole ones mod 4, and the rest in units of 2**-62 and of 2**-126."""
     words = cuda.const.array_like(_TWO_OVER_PI)
     first = shift + int32(62)
     k, left = first >> int32(6), uint64(first & int32(63))
