@@ -89,6 +89,11 @@ def test_cross_entropy(width, options):
         _check("cross_entropy", logits, targets, weight, -100, "none", *options)
 
 
+@pytest.mark.parametrize("dtype", (np.uint8, np.uint16, np.int32, np.uint64))
+def test_ids_of_any_dtype(dtype):
+    _check("cross_entropy", _normal(3, 300), np.array([1, 255, 0], dtype), None, 255, "sum", 0.0, 0.0, None)
+
+
 def test_a_confident_row_keeps_the_digits_of_its_loss():
     logits = np.array([[20.0, 0.0, 1.0, -3.0]], np.float32)
     _check("cross_entropy", logits, np.array([0]), None, -100, "sum", 0.0, 0.0, None)
