@@ -16,6 +16,7 @@ from numba.cuda import int64
 from ..signature import ONE
 from .block import block_sum, larger
 from .elementwise import mul
+from .ids import checked
 from .kernel import kernel, primitive
 from .maths import exp, expm1, log1p
 from .pointwise import cast, contiguous
@@ -77,7 +78,7 @@ def cross_entropy(
     save=False,
 ):
     options = Options(weight, ignore_index, label_smoothing, z_loss, softcap)
-    targets = prepared(targets)
+    targets = prepared(targets, logits.shape[1])
     scale = mean_scale(targets, options, logits.dtype) if reduction == "mean" else Scale()
     losses = empty(len(targets), sums(logits.dtype))
     dlogits = empty(logits.shape, logits.dtype) if save else None
@@ -94,9 +95,9 @@ def sums(dtype: Any) -> np.dtype:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def prepared(targets: Any) -> Any:
+def prepared(targets: Any, classes: int) -> Any:
     """Targets as the kernels take them: int64 ids, or probabilities."""
-    return contiguous(targets) if targets.ndim == 2 or targets.dtype == np.int64 else cast(targets, np.int64)
+    return contiguous(targets) if targets.ndim == 2 else checked("targets", targets, classes)[0]
 
 
 def mean_scale(targets: Any, options: Options, dtype: Any) -> Scale:

@@ -28,7 +28,7 @@ def linear_cross_entropy(
     save=False,
 ):
     options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
-    targets = prepared(targets)
+    targets = prepared(targets, len(weight))
     scale = Scale()
     if reduction == "mean":
         scale = mean_scale(targets, options, x.dtype) if divisor is None else Scale(1 / divisor)
@@ -55,7 +55,7 @@ def linear_cross_entropy_backward(
         options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
         gradients = _gradients(x, weight)
         scale = Scale() if dloss is ONE else Scale(of_rows=contiguous(dloss))
-        _sweep(empty(len(x), sums(x.dtype)), gradients, x, weight, prepared(targets), options, scale)
+        _sweep(empty(len(x), sums(x.dtype)), gradients, x, weight, prepared(targets, len(weight)), options, scale)
         return gradients
     if dloss is ONE:
         return dx, dweight
