@@ -4,15 +4,21 @@ import os
 import platform
 from importlib.metadata import version
 
+from place import VARIABLE
+
 
 def describe(**packages: str) -> str:
-    """Octavo, processor, threads and Python, then the packages: titles and what pip calls them."""
+    """Octavo, GPU or processor, threads and Python, then the packages: titles and what pip calls them."""
     import numba
 
     import octavo
 
     processor = numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[1]
-    return f"Octavo {octavo.__version__} on {processor} x{os.cpu_count()}, " + ", ".join(
+    if os.environ.get(VARIABLE, "cpu") != "cpu":
+        place, packages = octavo.kernels.device.name(), packages | {"numba-cuda": "numba-cuda"}
+    else:
+        place = f"{processor} x{os.cpu_count()}"
+    return f"Octavo {octavo.__version__} on {place}, " + ", ".join(
         [f"{octavo.threads()} threads", f"Python {platform.python_version()}"]
         + [f"{title} {version(package)}" for title, package in packages.items()]
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from place import DEVICE
 from shapes import Shape
 
 import octavo
@@ -16,7 +17,7 @@ def make_model(shape: Shape, bias: bool) -> nn.GPT:
 
 def make_step(shape: Shape) -> Callable[[], None]:
     """A function that runs one step: loss, gradients, clipping, AdamW."""
-    step, batch = _learner(make_model(shape, bias=False)), shape.tokens()
+    step, batch = _learner(make_model(shape, bias=False).to(DEVICE)), shape.tokens()
 
     def call() -> None:
         step(*batch)
@@ -55,7 +56,7 @@ def _learner(model: nn.GPT) -> Callable[..., nn.Tensor]:
 
 def make_decode(shape: Shape, weights: str = "float32") -> Callable[[], np.ndarray]:
     """A function that continues a prompt, taking the most probable token each time."""
-    model = make_model(shape, bias=True).eval()
+    model = make_model(shape, bias=True).to(DEVICE).eval()
     if weights != "float32":
         nn.quantize(model, weights)
     prompt, count = shape.decoding()

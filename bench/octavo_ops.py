@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from place import placed
 
 from octavo import kernels
 
@@ -30,9 +31,9 @@ def attention(batch: int, time: int, heads: int, size: int) -> list[Call]:
 def loss(rows: int, width: int, vocabulary: int) -> Call:
     """The mean cross-entropy of a linear layer, and its gradients."""
     x, weight = _normal(rows, width), _normal(vocabulary, width)
-    targets, op = np.arange(rows) % vocabulary, kernels.linear_cross_entropy
+    targets, op = placed(np.arange(rows) % vocabulary), kernels.linear_cross_entropy
     return lambda: op.backward(kernels.ONE, *op.forward(x, weight, targets)[1])
 
 
-def _normal(*shape: int) -> np.ndarray:
-    return _random.standard_normal(shape, np.float32)
+def _normal(*shape: int) -> Any:
+    return placed(_random.standard_normal(shape, np.float32))

@@ -6,6 +6,7 @@ rounds). Needs Linux or macOS.
 """
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import click
 from launch import launch, racer, run
 from machine import describe
+from place import VARIABLE
 from shapes import ATTENTION, LINEAR, LOSS, SHAPES, sizes, work
 from table import PEERS, Result, curves, sides, speeds
 
@@ -72,8 +74,9 @@ def _seconds(default: float) -> Callable[[Any], Any]:
 
 
 @click.group(help=__doc__)
-def main() -> None:
-    pass
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", help="Of both sides. [cpu]")
+def main(device: str) -> None:
+    os.environ[VARIABLE] = device
 
 
 @main.command()

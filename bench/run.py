@@ -20,6 +20,7 @@ from typing import Any
 import click
 import numpy as np
 from machine import describe
+from place import VARIABLE
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
@@ -29,8 +30,9 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1)
 @click.option("--rounds", default=3, show_default=True, help="Processes of each side.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the table here too.")
-def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
+def main(names: tuple[str, ...], rounds: int, device: str, out: Path | None) -> None:
     from octavo.kernels import registry
 
     known = [name for name, op in registry.items() if op.backward_of is None and not op.view]
@@ -41,13 +43,14 @@ def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
     chosen, refused = [], {}
     for name in tqdm([n for n in known if not names or n in names], desc="checking", leave=False):
         try:
-            _check(registry[name])
+            _check(registry[name], device)
             chosen.append(name)
         except AssertionError as error:
             refused[name] = str(error).splitlines()[0]
     chosen += [name for name in extras if not names or name in names]
 
-    sides = ["octavo", "numpy", *(["torch"] if find_spec("torch") else [])]
+    os.environ[VARIABLE] = device
+    sides = ["octavo", *(["numpy"] if device == "cpu" else []), *(["torch"] if find_spec("torch") else [])]
     times: dict[str, dict[str, list[float]]] = {side: defaultdict(list) for side in sides}
     work: dict[str, list[int]] = {}
     limits = np.zeros(2)
@@ -63,10 +66,14 @@ def main(names: tuple[str, ...], rounds: int, out: Path | None) -> None:
         out.write_text(table + "\n", encoding="utf-8")
 
 
-def _check(op) -> None:
+def _check(op, device: str) -> None:
     import checks
 
-    checks.complete(op)
+    checks.complete(op, device)
+    if device != "cpu":
+        for one in (op, op.backward) if op.backward_name else (op,):
+            checks.on_device(one)
+        return
     if op.backward_name:
         checks.gradient(op)
         checks.parity(op.backward)
@@ -88,9 +95,8 @@ def _table(times, refused, work, limits) -> str:
     lines = [
         describe(NumPy="numpy", **({"PyTorch": "torch"} if "torch" in times else {})),
         "",
-        "Limits: {:.0f} GB/s of a copy, read and written; {:.0f} GFLOP/s of float32 in registers.".format(
-            *limits / 1e9
-        ),
+        f"Limits: {limits[0] / 1e9:.0f} GB/s of a copy, read and written"
+        + (f"; {limits[1] / 1e9:.0f} GFLOP/s of float32 in registers." if limits[1] else "."),
         "",
         f"| {' | '.join(heads)} |",
         "| --- |" + " --- |" * (len(heads) - 1),
@@ -98,7 +104,10 @@ def _table(times, refused, work, limits) -> str:
     for row, ours in times["octavo"].items():
         p20, p50, p80 = np.percentile(ours, (20, 50, 80))
         rates = np.array(work.get(row, (0, 0))) / p50
-        shares = [f"{r / 1e9:.3g} ({r / most:.0%})" if r else "-" for r, most in zip(rates, limits, strict=True)]
+        shares = [
+            f"{r / 1e9:.3g}" + (f" ({r / most:.0%})" if most else "") if r else "-"
+            for r, most in zip(rates, limits, strict=True)
+        ]
         ratios = [f"{np.median(times[p][row]) / p50:.2f}" if row in times[p] else "-" for p in peers]
         lines.append(f"| {row} | " + " | ".join([*map(_seconds, (p20, p50, p80)), *shares, *ratios]) + " |")
     lines += [f"| {name} | refused: {why} |" for name, why in refused.items()]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from place import BATCH, DEVICE, bandwidth, finish, placed
 from shapes import SHAPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -21,14 +22,17 @@ CHAIN = 100  # ops in a row
 
 
 def measure(call: Callable[[], Any], budget: float = BUDGET) -> list[float]:
-    """Seconds of each call, after two that are not counted."""
+    """Seconds of each call, after two that are not counted; on a GPU, of a batch of them, divided."""
     call()
     call()
+    finish()
     seconds: list[float] = []
-    while len(seconds) < 3 or sum(seconds) < budget:
+    while len(seconds) < 3 or sum(seconds) * BATCH < budget:
         start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
+        for _ in range(BATCH):
+            call()
+        finish()
+        seconds.append((time.perf_counter() - start) / BATCH)
     return seconds
 
 
@@ -50,40 +54,51 @@ def ops(side: str, names: list[str]) -> tuple[dict[str, list[float]], dict[str, 
                     rows |= _torch(label, case.torch, sample, op.backward_name is not None)
                 continue
             operations = (0, 0) if case.operations is None else case.operations(*args)
+            args = [placed(x) for x in args]
             work[label] = _traffic(op, args), operations[0]
             rows[label] = measure(lambda op=op, args=args: op(*args))
             if op.backward_name:
                 outputs, saved = op.forward(*args)
                 outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-                gradients = [[np.ones_like(y) for y in o] if isinstance(o, list) else np.ones_like(o) for o in outputs]
+                gradients = [[_ones(y) for y in o] if isinstance(o, list) else _ones(o) for o in outputs]
                 back = (*gradients, *saved)
                 work[f"{label} backward"] = _traffic(op.backward, back), operations[1]
                 rows[f"{label} backward"] = measure(lambda op=op, back=back: op.backward(*back))
     return rows, work
 
 
+def _ones(x: Any) -> Any:
+    return placed(np.ones(x.shape, x.dtype))
+
+
 def _traffic(op: Any, args: Sequence[Any]) -> int:
     """Bytes of the arrays that a call takes and of those that it gives back or changes."""
     arrays = list(_arrays(args))
-    before = [x.copy() for x in arrays] if op.in_place else []
+    before = [_host(x).copy() for x in arrays] if op.in_place else []
     results = op(*args)
-    changed = [x for x, old in zip(arrays, before, strict=False) if not np.array_equal(x, old)]
+    changed = [x for x, old in zip(arrays, before, strict=False) if not np.array_equal(_host(x), old)]
     return sum(x.nbytes for x in [*arrays, *changed, *_arrays([results])])
 
 
-def _arrays(values: Any) -> Iterator[np.ndarray]:
+def _host(x: Any) -> np.ndarray:
+    from octavo.kernels import device
+
+    return device.to(x, "cpu")
+
+
+def _arrays(values: Any) -> Iterator[Any]:
     for value in values:
         if isinstance(value, (list, tuple)):
             yield from _arrays(value)
-        elif isinstance(value, np.ndarray):
+        elif hasattr(value, "nbytes") and not isinstance(value, np.generic):
             yield value
 
 
 def _torch(label, function, sample, backward) -> dict[str, list[float]]:
     import torch
 
-    args = [_tensor(torch, x, backward) for x in map(_float32, sample.args)]
-    kwargs = {k: _tensor(torch, x, False) for k, x in sample.kwargs.items()}
+    args = [placed(_tensor(torch, x, backward)) for x in map(_float32, sample.args)]
+    kwargs = {k: placed(_tensor(torch, x, False)) for k, x in sample.kwargs.items()}
     with torch.no_grad():
         rows = {label: measure(lambda: function(torch, *args, **kwargs))}
     if backward:
@@ -107,11 +122,11 @@ def tape(side: str) -> dict[str, list[float]]:
     if side == "torch":
         import torch
 
-        x = torch.ones(1, requires_grad=True)
+        x = placed(torch.ones(1, requires_grad=True))
     else:
         from octavo.nn import Tensor
 
-        x = Tensor(np.ones(1, np.float32), requires_grad=True)
+        x = Tensor(placed(np.ones(1, np.float32)), requires_grad=True)
 
     def forward() -> Any:
         y = x
@@ -151,7 +166,7 @@ if __name__ == "__main__":
     if side == "octavo":
         import limits
 
-        told["limits"] = [limits.bandwidth(), limits.arithmetic()]
+        told["limits"] = [limits.bandwidth(), limits.arithmetic()] if DEVICE == "cpu" else [bandwidth(), 0]
     told["rows"], told["work"] = ops(side, [n for n in names if n not in EXTRAS])
     for name, extra in EXTRAS.items():
         if name in names:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from place import DEVICE
 from shapes import Shape
 from torch import nn
 from torch.nn import functional as F
@@ -56,7 +57,7 @@ class GPT(nn.Module):
                 nn.init.normal_(p, std=0.02)
 
     def forward(self, ids, targets):
-        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1]))
+        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
         for block in self.blocks:
             x = block(x)
         return F.cross_entropy((self.norm(x) @ self.tokens.weight.T).flatten(0, 1), targets.flatten())
@@ -65,7 +66,7 @@ class GPT(nn.Module):
 def make_step(shape: Shape, precision: str = "float32", compiled: bool = False) -> Callable[[], None]:
     """A function that runs one step: loss, with autocast where the precision is bf16; gradients, clipping, AdamW."""
     torch.manual_seed(0)
-    step = _learner(GPT(shape), precision, compiled)
+    step = _learner(GPT(shape).to(DEVICE), precision, compiled)
     batch = shape.tokens()
 
     def call() -> None:
@@ -103,8 +104,9 @@ def _learner(model: GPT, precision: str = "float32", compiled: bool = False) -> 
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            loss = model(torch.from_numpy(inputs), torch.from_numpy(targets))
+        ids, following = (torch.from_numpy(x).to(DEVICE) for x in (inputs, targets))
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(ids, following)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

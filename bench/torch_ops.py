@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from place import DEVICE
 from torch.nn import functional as F
 
 Call = Callable[[], Any]
+torch.set_default_device(DEVICE)
 
 
 def product(rows: int, inputs: int, outputs: int) -> list[Call]:

@@ -8,18 +8,21 @@ in parts of 32 columns, so that any head size works.
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numba import cuda
 from numba.cuda import int32, int64, types, uint32
 
+from ..device import precision
 from ..ops.attention import factor
-from . import maths
+from . import flash_backward, flash_forward, maths
 from .block import WARP, add, lane, larger, warp, warp_join
+from .copies import fill
+from .flash import WIDTHS
 from .kernel import kernel, primitive
 from .pointwise import contiguous
 from .ptx import load, store
+from .row_products import accumulator, row_products
 from .runtime import empty
 
 WARPS = 8
@@ -30,13 +33,15 @@ _ALL = uint32(0xFFFFFFFF)
 
 
 def attention(q, k, v, causal=True, scale=None, save=False):
+    if _is_flash(q, k):
+        return flash_forward.attention(q, k, v, causal, scale, save)
     (batch, queries, heads, width), keys = q.shape, k.shape[1]
     out = empty(q.shape, q.dtype)
-    lse = empty((batch, heads, queries), _sums(q.dtype)) if save else None
+    lse = empty((batch, heads, queries), accumulator(q.dtype)) if save else None
     if not keys:
-        out.fill(math.nan)
+        fill(out, math.nan)
     elif out.size:
-        forward, _, _ = _kernels(_parts(width), _sums(q.dtype), _code(q, k))
+        forward, _, _ = _kernels(_parts(width), accumulator(q.dtype), _code(q, k))
         grid = -(-queries // WARP), heads, batch
         sizes = queries, keys, heads // k.shape[2], width
         forward(grid, out, lse, *map(_stepped, (q, k, v)), factor(q, scale), causal, save, *sizes)
@@ -44,15 +49,17 @@ def attention(q, k, v, causal=True, scale=None, save=False):
 
 
 def attention_backward(dout, q, k, v, out, lse, causal, scale):
+    if _is_flash(q, k):
+        return flash_backward.attention_backward(dout, q, k, v, out, lse, causal, scale)
     dq, dk, dv = (empty(x.shape, q.dtype) for x in (q, k, v))
     if not q.size or not k.size:
         for x in (dq, dk, dv):
-            x.fill(0)
+            fill(x, 0)
         return dq, dk, dv
     (batch, queries, heads, width), (_, keys, groups, _) = q.shape, k.shape
     lse = contiguous(lse)
     delta = row_products(contiguous(dout), contiguous(out))
-    _, for_queries, for_keys = _kernels(_parts(width), _sums(q.dtype), _code(q, k))
+    _, for_queries, for_keys = _kernels(_parts(width), accumulator(q.dtype), _code(q, k))
     sizes = queries, keys, heads // groups, width
     given = (*map(_stepped, (dout, q, k, v)), lse, delta, factor(q, scale), causal, *sizes)
     for_queries((-(-queries // WARP), heads, batch), dq, *given)
@@ -60,16 +67,10 @@ def attention_backward(dout, q, k, v, out, lse, causal, scale):
     return dq, dk, dv
 
 
-def row_products(x: Any, y: Any) -> Any:
-    """Σ_d x_bthd y_bthd as (B, H, T)."""
-    batch, time, heads, width = x.shape
-    out = empty((batch, heads, time), _sums(x.dtype))
-    _row_products_kernel(-(-out.size // WARPS), out, x, y, time, heads, width, out.size)
-    return out
-
-
-def _sums(dtype):
-    return np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
+def _is_flash(q, k):
+    """Whether tensor cores do it: where products are to be of bfloat16."""
+    is_rounded = q.dtype == np.uint16 or (q.dtype == np.float32 and precision() == "medium")
+    return is_rounded and q.shape[3] in WIDTHS and q.size > 0 and k.size > 0
 
 
 def _code(q, k):
@@ -82,19 +83,6 @@ def _parts(width):
 
 def _stepped(x):
     return x, [s // x.itemsize for s in x.strides]
-
-
-@kernel("A* <- T* T* i4 i4 i4 i8", threads=THREADS)
-def _row_products_kernel(out, x, y, time, heads, width, rows):
-    row = int64(cuda.blockIdx.x) * int64(WARPS) + int64(warp())
-    if row < rows:
-        total = type(load(x, row * width))(0)
-        for d in range(lane(), width, WARP):
-            total += load(x, row * width + d) * load(y, row * width + d)
-        total = warp_join(total, add)
-        if lane() == 0:
-            b, t, h = row // (int64(time) * heads), row // heads % time, row % heads
-            store(out, (b * heads + h) * time + t, total)
 
 
 @primitive

@@ -8,6 +8,7 @@ shape alone, go to arrays, which the same kernels then join: the same bits every
 
 from collections.abc import Callable
 from functools import lru_cache
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from numba import cuda
@@ -94,6 +95,10 @@ def _plan(outer: int, rows: int, inner: int, vectors: bool) -> tuple[str, int, i
     return "thread", most, pieces, -(-outer * inner * pieces // _THREADS)
 
 
+def _primitive(fn: Callable[..., Any]) -> Any:
+    return primitive(fn) if isinstance(fn, FunctionType) else fn
+
+
 def _grouped(arrays: list[Any]) -> Any:
     """An argument: the array, or a tuple of several."""
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
@@ -108,7 +113,7 @@ def _dtype(token: str, dtype: Any) -> Any:
 @lru_cache(None)
 def _kernel(fold: Fold, is_first: bool, is_last: bool, way: str) -> Kernel:
     """The kernel that reads elements or states, writes states or results, and shares the work in a way."""
-    neutral, of, join, finish = map(primitive, (fold.neutral, fold.of, fold.join, fold.finish))
+    neutral, of, join, finish = map(_primitive, (fold.neutral, fold.of, fold.join, fold.finish))
     ins = "T*" if is_first else fold.states
     outs = fold.results if is_last else fold.states
     one, two, three, four = map(int64, (1, 2, 3, 4))

@@ -107,7 +107,7 @@ def _type(token: str, dtype: np.dtype | None) -> Any:
     return types.CPointer(found) if form else found
 
 
-def _converter(token: str, dtype: np.dtype | None) -> Callable[[list[Any], Any], None]:
+def _converter(token: str, dtype: np.dtype | None) -> Callable[[list[Any], Any], Any]:
     """Appends the words of an argument to a list."""
     if "," in token:
         each = [_converter(t, dtype) for t in token.split(",")]

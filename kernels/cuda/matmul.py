@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..device import precision
+from .copies import fill
 from .epilogue import activation_backward, finish
 from .pointwise import cast, contiguous
 from .reduce import sum_to
@@ -61,7 +62,7 @@ def product(out: Any, a: Any, b: Any, accumulate: bool = False) -> None:
         return
     if not a.shape[-1]:
         if not accumulate:
-            out.fill(0)
+            fill(out, 0)
         return
     dtype = out.dtype
     if dtype == np.float32 and (precision() == "medium" or a.dtype == b.dtype == _BF16):

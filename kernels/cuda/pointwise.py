@@ -60,6 +60,11 @@ def contiguous(x: Any) -> Any:
     return x if x.flags.c_contiguous else _same(x)
 
 
+def aligned(x: Any) -> Any:
+    """`contiguous`, and on a boundary from which whole vectors can be read."""
+    return x if x.flags.c_contiguous and int(address(x)) % 16 == 0 else cast(x, x.dtype)
+
+
 def cast(x: Any, dtype: Any) -> Any:
     """A copy with elements of another dtype."""
     return _same(x, out=empty(x.shape, dtype))
@@ -135,9 +140,16 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
                 put(out, k, sizes, f(value(x, k, sizes), value(y, k, sizes), value(z, k, sizes)))
 
     def quaternary(out, count, sizes, x, y, z, w):
-        i = first(uint32(1))
-        if i < count:
-            put(out, i, sizes, f(value(x, i, sizes), value(y, i, sizes), value(z, i, sizes), value(w, i, sizes)))
+        i = first(uint32(VECTOR))
+        if i + uint32(VECTOR) <= count:
+            a, b, c, d = vector(x, i, sizes), vector(y, i, sizes), vector(z, i, sizes), vector(w, i, sizes)
+            one, two = f(a[0], b[0], c[0], d[0]), f(a[1], b[1], c[1], d[1])
+            three, four = f(a[2], b[2], c[2], d[2]), f(a[3], b[3], c[3], d[3])
+            put_vector(out, i, sizes, (one, two, three, four))
+        else:
+            for k in range(i, count):
+                k = uint32(k)
+                put(out, k, sizes, f(value(x, k, sizes), value(y, k, sizes), value(z, k, sizes), value(w, k, sizes)))
 
     body = (unary, binary, ternary, quaternary)[len(inspect.signature(formula).parameters) - 1]
     body.__module__ = formula.__module__
@@ -154,7 +166,7 @@ def _same(x):
 @primitive
 def first(each):
     """The first element of this thread."""
-    return (uint32(cuda.blockIdx.x) * uint32(_THREADS) + uint32(cuda.threadIdx.x)) * each
+    return uint32((uint32(cuda.blockIdx.x) * uint32(_THREADS) + uint32(cuda.threadIdx.x)) * each)
 
 
 def offset(i, sizes, steps):

@@ -7,6 +7,7 @@ from numba.cuda import float64, int32
 
 from ..layout import axes_of, kept
 from .fold import Fold, as_rows
+from .kernel import primitive
 from .pointwise import elementwise
 
 
@@ -74,10 +75,11 @@ def _product_of_others(x, dout, product, zeros):
     return type(x)(others / float64(x) if zeros == 0.0 else at_zero)
 
 
-def no_sum(like):
+def _no_sum(like):
     return type(like)(0), type(like)(0)
 
 
+@primitive
 def add(a, b):
     """The sum of two sums that are each a number and what was lost by rounding it.
 
@@ -88,6 +90,7 @@ def add(a, b):
     return total, a[1] + b[1] + ((a[0] - (total - part)) + (b[0] - part))
 
 
+@primitive
 def value(total):
     """The number that a sum is; what an infinite one has lost is NaN."""
     x = total[0] + total[1]
@@ -95,8 +98,7 @@ def value(total):
 
 
 def _finished(state, p, q):
-    x = state[0] + state[1]
-    return ((state[0] if x != x else x) * p,)
+    return (value(state) * p,)
 
 
 def _one_of(x, row, pivot):
@@ -145,7 +147,7 @@ def _not_found(state, p, q):
     return (state[0] == int32(0),)
 
 
-SUM = Fold(__name__, "_sum", no_sum, _one_of, add, _finished, "A* A*", "A*")
+SUM = Fold(__name__, "_sum", _no_sum, _one_of, add, _finished, "A* A*", "A*")
 _PROD = Fold(__name__, "_prod", _no_product, _factor, _times, _product, "f8* f8*", "A* f8* f8*")  # for the range
 _ANY = Fold(__name__, "_any", _none, _is_true, _either, _found, "i4*", "?*")
 _ALL = Fold(__name__, "_all", _none, _is_false, _either, _not_found, "i4*", "?*")

@@ -214,7 +214,7 @@ def gemm(out: Any, a: Any, b: Any, accumulate: bool = False, tf32: bool = False)
         )  # fmt: skip
 
 
-def lying(x: Any) -> tuple[int, int] | None:
+def lying(x: Any) -> Any:
     """How matrices x (..., R, C) lie in memory: 0 where rows have no gaps, 1 where columns have none, and the elements
     from one to the next. None where neither is so, in order and without overlap."""
     (rows, columns), (down, across) = x.shape[-2:], (s // x.itemsize for s in x.strides[-2:])

@@ -76,7 +76,7 @@ def exponentials(v):
 
 @primitive
 def base_of(top):
-    """What is subtracted of scores: the largest one, or 0 where all are -inf, whose exponentials are 0 until the end."""
+    """What is subtracted of scores: the largest one, or 0 where all are -inf: their exponentials are 0 then too."""
     return type(top)(0) if top == type(top)(-math.inf) else top
 
 

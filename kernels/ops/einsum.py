@@ -68,7 +68,7 @@ def gradients(dout: np.ndarray, operands: list[np.ndarray], equation: str, contr
 
 def squeezed(term: Term, x: np.ndarray) -> tuple[Term, np.ndarray]:
     """A term and its array without axes of size 1, which broadcast."""
-    return [letter for letter, n in zip(term, x.shape, strict=True) if n != 1], x.squeeze()
+    return [letter for letter, n in zip(term, x.shape, strict=True) if n != 1], np.squeeze(x)
 
 
 def parse(equation: Any, shapes: list[tuple[int, ...]]) -> tuple[list[Term], Term, dict[str, int]]:

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from numba import cuda
+from numba.cuda import float32, types
 
 from octavo.kernels import device, from_bf16, to_bf16
-from octavo.kernels.cuda import tensor_core
+from octavo.kernels.cuda import runtime, tensor_core
+from octavo.kernels.cuda.block import lane
+from octavo.kernels.cuda.kernel import kernel
 from octavo.kernels.cuda.matmul import product
+from octavo.kernels.cuda.ptx import load, multiply_tf32, store_pair, to_tf32
 from octavo.kernels.ops.activation import gelu
 
 pytestmark = pytest.mark.cuda
@@ -69,7 +74,8 @@ def test_layouts(precision, stack, dtype):
 
 
 @pytest.mark.parametrize("layouts", [(a, b) for a in LAYOUTS[:2] for b in LAYOUTS[:2]] + [(_sparse, _part)])
-def test_tensor_core(layouts):
+def test_tensor_core(monkeypatch, layouts):
+    monkeypatch.setattr(runtime.target(), "schedule", "run-ahead", raising=False)  # shows missing barriers
     for m, n, k in ((130, 136, 72), (3, 129, 33), (17, 8, 1), (5, 7, 0)):
         a, b = _random(m, k), _random(k, n)
         out = device.empty((m, n), np.float32, "cuda")
@@ -102,3 +108,29 @@ def _compare(out, a, b, bias=0.0, activation="none"):
         got = from_bf16.reference(got)
         bound = bound + 2.0**-8 * np.abs(expected)
     assert (np.abs(got - expected) <= bound).all()
+
+
+@kernel("f4* <- f4* f4*", threads=32)
+def _tf32_kernel(out, a, b):
+    """out (16, 8) += a (16, 8) b (8, 8) by one warp."""
+    sums = cuda.local.array(4, types.float32)
+    row, column = lane() // 4, lane() % 4
+    for i in range(4):
+        sums[i] = float32(1)
+    left = (
+        to_tf32(load(a, row * 8 + column)),
+        to_tf32(load(a, (row + 8) * 8 + column)),
+        to_tf32(load(a, row * 8 + column + 4)),
+        to_tf32(load(a, (row + 8) * 8 + column + 4)),
+    )
+    multiply_tf32(sums, 0, left, to_tf32(load(b, column * 8 + row)), to_tf32(load(b, (column + 4) * 8 + row)))
+    store_pair(out, row * 8 + column * 2, sums[0], sums[1])
+    store_pair(out, (row + 8) * 8 + column * 2, sums[2], sums[3])
+
+
+def test_tf32():
+    a, b = _random(16, 8), _random(8, 8)
+    out = device.empty((16, 8), np.float32, "cuda")
+    _tf32_kernel(1, out, device.to(a, "cuda"), device.to(b, "cuda"))
+    # TF32 has ten bits after the point, and rounds: 2^-11 of each factor.
+    assert (np.abs(device.to(out, "cpu") - (1 + a @ b)) <= 2.01 * 2.0**-11 * (1 + np.abs(a) @ np.abs(b))).all()

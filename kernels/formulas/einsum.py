@@ -4,23 +4,30 @@ from math import prod
 
 import numpy as np
 
+from ..device import cast
 from ..ops.einsum import gradients, parse, squeezed
+from .copies import assign
 from .elementwise import mul
 from .matmul import matmul
+from .pointwise import empty
 from .reduce import sum as reduce_sum
 
 
 def einsum(operands, equation):
     terms, out, sizes = parse(equation, [x.shape for x in operands])
-    dtype = np.result_type(*operands)
-    pieces = [squeezed(term, x.astype(dtype, copy=False)) for term, x in zip(terms, operands, strict=True)]
+    dtype = np.result_type(*(x.dtype for x in operands))
+    pieces = [squeezed(term, cast(x, dtype)) for term, x in zip(terms, operands, strict=True)]
     kept = [letter for letter in out if sizes[letter] != 1]
     found = _contract(pieces, kept).reshape([sizes[letter] for letter in out])
-    return found.copy() if len(operands) == 1 else found  # not a view of the operand
+    if len(operands) > 1:
+        return found
+    out = empty(found.shape, dtype)  # not a view of the operand
+    assign(out, found)
+    return out
 
 
 def einsum_backward(dout, operands, equation):
-    operands = [x.astype(dout.dtype, copy=False) for x in operands]
+    operands = [cast(x, dout.dtype) for x in operands]
     return gradients(dout, operands, equation, _contract)
 
 
