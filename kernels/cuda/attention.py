@@ -15,7 +15,7 @@ from numba.cuda import int32, int64, types, uint32
 
 from ..device import precision
 from ..ops.attention import factor
-from . import flash_backward, flash_forward, maths
+from . import few_queries, flash_backward, flash_forward, maths
 from .block import WARP, add, lane, larger, warp, warp_join
 from .copies import fill
 from .flash import WIDTHS
@@ -33,13 +33,15 @@ _ALL = uint32(0xFFFFFFFF)
 
 
 def attention(q, k, v, causal=True, scale=None, save=False):
-    if _is_flash(q, k):
-        return flash_forward.attention(q, k, v, causal, scale, save)
     (batch, queries, heads, width), keys = q.shape, k.shape[1]
+    if queries > few_queries.FEW and _is_flash(q, k):
+        return flash_forward.attention(q, k, v, causal, scale, save)
     out = empty(q.shape, q.dtype)
     lse = empty((batch, heads, queries), accumulator(q.dtype)) if save else None
     if not keys:
         fill(out, math.nan)
+    elif out.size and queries <= few_queries.FEW:
+        few_queries.attend(out, lse, q, _stepped(k), _stepped(v), factor(q, scale), causal)
     elif out.size:
         forward, _, _ = _kernels(_parts(width), accumulator(q.dtype), _code(q, k))
         grid = -(-queries // WARP), heads, batch

@@ -27,7 +27,7 @@ def matmul(a, b):
 def matmul_backward(dout, a, b):
     if b.ndim == 2:  # else its gradient would be made for each matrix of a, then summed
         da, db = empty(a.shape, a.dtype), empty(b.shape, b.dtype)
-        dout, a = _rows(dout), _rows(a)
+        dout, a = _entering(_rows(dout)), _rows(a)
         product(_rows(da), dout, b.T)
         product(db, a.T, dout)
         return da, db
@@ -47,8 +47,9 @@ def linear(x, weight, bias=None, activation="none", save=False):
 def linear_backward(dout, x, weight, bias, pre, activation):
     dz = _rows(activation_backward(dout, pre, activation))
     dx, dweight = empty(x.shape, x.dtype), empty(weight.shape, weight.dtype)
-    product(_rows(dx), dz, weight)
-    product(dweight, dz.T, _rows(x))
+    entering = _entering(dz)
+    product(_rows(dx), entering, weight)
+    product(dweight, entering.T, _rows(x))
     return dx, dweight, None if bias is None else sum_to(dz, bias.shape)
 
 
@@ -69,6 +70,11 @@ def product(out: Any, a: Any, b: Any, accumulate: bool = False) -> None:
         dtype = _BF16
     a, b = (np.broadcast_to(x, (*out.shape[:-2], *x.shape[-2:])) for x in (_operand(a, dtype), _operand(b, dtype)))
     gemm(out, a, b, accumulate, tf32=dtype == np.float32 and precision() == "high")
+
+
+def _entering(x):
+    """x as products take it, for several of them."""
+    return cast(x, _BF16) if x.dtype == np.float32 and precision() == "medium" else x
 
 
 def _operand(x, dtype):

@@ -3,19 +3,20 @@
 That a weight is not finite is seen by its scales, which are NaN then: nobody waits here to raise for it.
 """
 
+import math
 from functools import lru_cache
 from math import inf, prod
 
 import numpy as np
 from numba import cuda
-from numba.cuda import float32, float64, int8, int16, int32, int64, libdevice, uint32
+from numba.cuda import float32, int8, int16, int32, int64, libdevice, uint32
 
 from . import few_rows, matmul
 from .attention import attention
 from .block import block_max, larger
 from .epilogue import finish
 from .ids import checked
-from .kernel import kernel
+from .kernel import kernel, primitive
 from .maths import rint
 from .pointwise import cast, contiguous, elementwise
 from .ptx import load, store
@@ -87,18 +88,33 @@ def _scaled(scale, weight):
 
 @kernel("i1* f4* <- T* i8", threads=_THREADS)
 def _quantize_kernel(out, scale, weight, width):
-    """A block has a row. Its quotients are float64: one that is rounded to float32 may become a tie that was none."""
+    """A block has a row."""
     row = int64(cuda.blockIdx.x)
     top = type(load(weight, row * width))(0)
     for i in range(int64(cuda.threadIdx.x), width, _THREADS):
         top = larger(top, abs(load(weight, row * width + i)))
     top = block_max(top)
-    step = float32(float64(top) / float64(127))
+    f = type(top)
+    step = float32(top / f(127))
     if int32(cuda.threadIdx.x) == 0:
         store(scale, row, step if step < float32(inf) else float32(np.nan))
     for i in range(int64(cuda.threadIdx.x), width, _THREADS):
-        n = rint(float64(load(weight, row * width + i)) / (float64(step) if step != float32(0) else float64(1)))
-        store(out, row * width + i, int8(min(max(n, float64(-127)), float64(127))))
+        n = _nearest(load(weight, row * width + i), f(step) if step != float32(0) else f(1))
+        store(out, row * width + i, int8(min(max(n, f(-127)), f(127))))
+
+
+@primitive
+def _nearest(x, step):
+    """The whole number nearest to x / step, of two the even one, from what the rounded quotient leaves of x.
+
+    That is exact, and shows where rounding made a tie or ended one.
+    """
+    f = type(x)
+    n = rint(x / step)
+    rest = cuda.fma(-n, step, x)
+    twice, half = f(2) * abs(rest), n * f(0.5)
+    is_further = twice > step or (twice == step and half != rint(half))
+    return n + math.copysign(f(1), rest) if is_further else n
 
 
 @lru_cache(None)
