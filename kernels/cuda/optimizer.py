@@ -64,10 +64,10 @@ def scale_(arrays, factor):
 def grad_norm(grads):
     """Squares are float64: those of float32 leave its range. The sums of the runs are added in a fixed order."""
     grads = [contiguous(x) for x in grads]
-    runs, count = _runs(tuple(x.size for x in grads))
+    table, runs, count = _tables(_addresses(grads), _sizes(grads))
     sums, norm = empty(count, np.float64), empty((), np.float64)
     if count:
-        _square_kernel(count, sums, grads[0], _table(_addresses(grads)), runs)
+        _square_kernel(count, sums, grads[0], table, runs)
     _norm_kernel(1, norm, sums, count)
     return norm
 
@@ -75,9 +75,8 @@ def grad_norm(grads):
 def _update(step, lists, numbers):
     """Run a formula over lists that are alike, of which all but the gradients, the second one, change in place."""
     lists = [[contiguous(x) for x in xs] if k == 1 else xs for k, xs in enumerate(lists)]
-    runs, count = _runs(tuple(x.size for x in lists[0]))
+    table, runs, count = _tables(tuple(a for xs in lists for a in _addresses(xs)), _sizes(lists[0]))
     if count:
-        table = _table(tuple(a for xs in lists for a in _addresses(xs)))
         is_aligned = all(aligned(*xs) for xs in lists)
         numbers += (0,) * (_NUMBERS - len(numbers))
         step(len(lists))(count, lists[0][0], table, runs, len(lists[0]), is_aligned, *numbers)
@@ -87,16 +86,22 @@ def _addresses(xs):
     return tuple(int(address(x)) for x in xs)
 
 
-@lru_cache(64)
-def _table(addresses):
-    return target().put(np.array(addresses, np.uint64))
+def _sizes(xs):
+    return tuple(x.size for x in xs)
+
+
+@lru_cache(16)
+def _tables(addresses, sizes):
+    """On the device: the addresses of the lists, one list after another, and the runs; and how many these are."""
+    runs = _runs(sizes)
+    return target().put(np.array(addresses, np.uint64)), target().put(runs), len(runs)
 
 
 @lru_cache(64)
 def _runs(sizes):
-    """(runs, 3) on the device: which array, the first element and the end; and how many there are."""
+    """(runs, 3): which array, the first element and the end."""
     rows = [(k, i, min(i + _RUN, size)) for k, size in enumerate(sizes) for i in range(0, size, _RUN)]
-    return target().put(np.array(rows, np.int64).reshape(-1, 3)), len(rows)
+    return np.array(rows, np.int64).reshape(-1, 3)
 
 
 def _step(formula):
