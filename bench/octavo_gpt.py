@@ -15,9 +15,11 @@ def make_model(shape: Shape, bias: bool) -> nn.GPT:
     return nn.GPT(nn.GPTConfig(s.vocabulary, s.context, s.layers, s.heads, s.width, bias=bias))
 
 
-def make_step(shape: Shape) -> Callable[[], None]:
+def make_step(shape: Shape, recompute: bool = False) -> Callable[[], None]:
     """A function that runs one step: loss, gradients, clipping, AdamW."""
-    step, batch = _learner(make_model(shape, bias=False).to(DEVICE)), shape.tokens()
+    model = make_model(shape, bias=False).to(DEVICE)
+    model.recompute = recompute
+    step, batch = _learner(model), shape.tokens()
 
     def call() -> None:
         step(*batch)

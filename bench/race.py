@@ -84,11 +84,16 @@ def main(device: str) -> None:
 @_precision
 @_seconds(5)
 @_rounds
-def train(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) -> None:
+@click.option("--recompute", is_flag=True, help="Race Octavo also computing blocks again instead of keeping them.")
+def train(shape: str, precision: tuple[str, ...], seconds: float, rounds: int, recompute: bool) -> None:
     """Training steps: PyTorch eager and compiled, in float32 and with bf16 autocast."""
     _require("torch")
     peers = {"PyTorch eager": "torch", "PyTorch compiled": "compiled"}
-    results = run(_racers("train", peers, precision, seconds, shape), rounds)
+    racers = _racers("train", peers, precision, seconds, shape)
+    if recompute:
+        last = (precision or tuple(PEERS))[-1]
+        racers |= {f"Octavo {last}, recomputing": partial(racer, "train", "recomputing", last, seconds, shape)}
+    results = run(racers, rounds)
     s = SHAPES[shape]
     words = f"{s.layers} layers, {s.heads} heads, {s.width} wide, {s.batch} x {s.context} tokens"
     print(sides(results, f"Training, {shape}: {words}", s.batch * s.context))

@@ -22,7 +22,7 @@ FEW = (64, 64, 128)  # N, C and V of a loss that loads what is loaded once
 
 
 def race(job: str, side: str, precision: str, budget: float, shapes: list[str]) -> dict[str, Any]:
-    library = "octavo" if side == "octavo" else "torch"
+    library = "octavo" if side in ("octavo", "recomputing") else "torch"
     if library == "octavo" and job != "decode":
         import octavo
 
@@ -39,7 +39,8 @@ def race(job: str, side: str, precision: str, budget: float, shapes: list[str]) 
     if job == "decode":
         call = peer.make_decode(shape, precision)
     else:
-        call = peer.make_step(shape, *([] if library == "octavo" else [precision, side == "compiled"]))
+        how = [side == "recomputing"] if library == "octavo" else [precision, side == "compiled"]
+        call = peer.make_step(shape, *how)
     if job == "start":
         call()
         return {}

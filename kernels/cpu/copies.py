@@ -69,12 +69,16 @@ def fill(out: np.ndarray, value: float) -> None:
     out[...] = value
 
 
-def band(x: np.ndarray, low: int | None = None, high: int | None = None) -> np.ndarray:
-    """x_ij where low <= j - i <= high (one of them), else 0."""
+def lower(x: np.ndarray, last: int) -> np.ndarray:
+    """x up to a diagonal, 0 above it."""
     rows, columns = x.shape[-2:]
-    if low is None:
-        return masked(x, ~np.tri(rows, columns, high or 0, np.bool_), 0)
-    return masked(x, np.tri(rows, columns, low - 1, np.bool_), 0)
+    return masked(x, ~np.tri(rows, columns, last, np.bool_), 0)
+
+
+def upper(x: np.ndarray, first: int) -> np.ndarray:
+    """x from a diagonal on, 0 below it."""
+    rows, columns = x.shape[-2:]
+    return masked(x, np.tri(rows, columns, first - 1, np.bool_), 0)
 
 
 def masked(x: np.ndarray, mask: np.ndarray, value: float) -> np.ndarray:

@@ -73,6 +73,12 @@ def _cos64(x):
     return math.cos(x)
 
 
+@primitive
+def tan(x):
+    """The tangent, by the C library."""
+    return math.tan(x)
+
+
 def sin(x):
     """The sine, at most 2 ulp; NaN at infinities."""
     return math.sin(x)

@@ -58,13 +58,22 @@ def _bits_of(value: float, dtype: np.dtype) -> int:
     return bits(np.asarray(value, dtype)).item()
 
 
-def band(x: Any, low: int | None = None, high: int | None = None) -> Any:
-    """x_ij where low <= j - i <= high (one of them), else 0."""
+def lower(x: Any, last: int) -> Any:
+    """x up to a diagonal, 0 above it."""
+    return _band(x, -x.shape[-2], last)
+
+
+def upper(x: Any, first: int) -> Any:
+    """x from a diagonal on, 0 below it."""
+    return _band(x, first, x.shape[-1])
+
+
+def _band(x, low, high):
+    """x_ij where low <= j - i <= high, else 0."""
     rows, columns = x.shape[-2:]
     out = empty(x.shape, x.dtype)
     to, of = bits(out).reshape(-1), bits(contiguous(x)).reshape(-1)
-    low = -rows if low is None else min(max(low, -rows), columns)
-    high = columns if high is None else min(max(high, -rows), columns)
+    low, high = (min(max(diagonal, -rows), columns) for diagonal in (low, high))
     part = max(1, _MOST // max(1, rows * columns)) * rows * columns
     for start in range(0, x.size, part or 1):
         some = to[start : start + part]

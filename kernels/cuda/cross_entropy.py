@@ -21,7 +21,7 @@ from .maths import exp, expm1, log1p
 from .pointwise import cast, contiguous
 from .ptx import VECTOR, load, store
 from .runtime import empty
-from .softmax import base_of, exponentials, rescaled
+from .softmax import base_of, exponentials
 from .teams import (
     THREADS,
     WARP,
@@ -278,21 +278,17 @@ def _rows_kernel(team, traits, rounds):
             score = load(logits, at + target)
             if is_capped:
                 score = _capped(score, cap)
-        if has_divisor:
-            factor /= load(divisor, 0)
-        if has_factors:
-            factor *= load(of_rows, row)
         top, others, mass, dot = lowest, zero, zero, zero
         for k in range(steps(columns, team, 0)):
             j = begin(team, k)
             v = scores(logits, at, j, columns, aligned, cap)
             new = larger(top, top_of(v))
             base = base_of(new)
-            e = exponentials(minus(v, constant(base)))
-            others = rescaled(others, top, new) + sum_of(e if is_soft else _but(e, j, target, zero))
+            d = minus(v, constant(base))
+            e = exponentials(d)
+            others = others * exp(top - base) + sum_of(e if is_soft else _but(e, j, target, zero))
             if is_spread:
                 m = masses(probabilities, class_weight, at, j, columns, aligned, sharp, even)
-                d = minus(v, constant(base))
                 dot += mass * (base_of(top) - base)
                 dot += sum_of((_weighed(d[0], m[0]), _weighed(d[1], m[1]), _weighed(d[2], m[2]), _weighed(d[3], m[3])))
                 mass += sum_of(m)
@@ -303,7 +299,7 @@ def _rows_kernel(team, traits, rounds):
             dot = total_of(dot + mass * (base_of(top) - highest))
             mass = total_of(mass)
         total = others if is_soft else others + exp(score - highest)
-        rest = log1p(others) if score == highest else math.log(total)
+        rest = log1p(others if score == highest else total - one)
         lse = highest + rest
         loss = z_loss * r * lse * lse
         if own != zero:
@@ -314,16 +310,21 @@ def _rows_kernel(team, traits, rounds):
             store(losses, row, loss)
         if not has_gradient:
             return
+        if has_divisor:
+            factor /= load(divisor, 0)
+        if has_factors:
+            factor *= load(of_rows, row)
         cuda.syncwarp()  # all have read the target's logit before it is written over
         more = mass + z_loss * r * lse * number(logits, 2)
-        share = (own + more) / total
+        inverse = one / total
+        share = (own + more) * inverse
         for k in range(steps(columns, team, 0)):
             j = begin(team, k)
             v = scores(logits, at, j, columns, aligned, cap)
             e = exponentials(minus(v, constant(highest)))
             g = times(e, constant(share))
             if not is_soft:
-                g = _but(g, j, target, (more * exp(score - highest) - own * others) / total)
+                g = _but(g, j, target, (more * exp(score - highest) - own * others) * inverse)
             if is_spread:
                 g = minus(g, masses(probabilities, class_weight, at, j, columns, aligned, sharp, even))
             if is_capped:

@@ -62,7 +62,7 @@ def scale_(arrays, factor):
 
 
 def grad_norm(grads):
-    """Squares are float64: those of float32 leave its range. Partial sums of the runs lie in order, and are added so."""
+    """Squares are float64: those of float32 leave its range. The sums of the runs are added in a fixed order."""
     grads = [contiguous(x) for x in grads]
     runs, count = _runs(tuple(x.size for x in grads))
     sums, norm = empty(count, np.float64), empty((), np.float64)

@@ -80,12 +80,6 @@ def base_of(top):
     return type(top)(0) if top == type(top)(-math.inf) else top
 
 
-@primitive
-def rescaled(total, top, new):
-    """A sum of exponentials relative to `top`, made relative to `new`."""
-    return total if new <= top else total * exp(top - new)
-
-
 def _forward(team, vectors, finish, name):
     """`finish(v, top, total)` makes results of four scores."""
     total_of, largest_of = joins(team)
@@ -105,7 +99,8 @@ def _forward(team, vectors, finish, name):
             if vectors:
                 hold(held, k, v)
             new = larger(top, top_of(v))
-            total = rescaled(total, top, new) + sum_of(exponentials(minus(v, constant(base_of(new)))))
+            base = base_of(new)
+            total = total * exp(top - base) + sum_of(exponentials(minus(v, constant(base))))
             top = new
         highest = largest_of(top)
         total = total_of(total * exp(top - highest))

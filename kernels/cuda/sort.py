@@ -20,7 +20,7 @@ from .threads import THREADS, blocks, thread
 _BITS = 8
 _DIGITS = 1 << _BITS  # as many as threads: each adds up the counts of one
 _WARPS = THREADS // WARP
-_EACH = 8  # ids of a thread
+_EACH = 4  # ids of a thread
 _TILE = THREADS * _EACH
 _ALL = uint32(0xFFFFFFFF)
 

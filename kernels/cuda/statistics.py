@@ -143,16 +143,20 @@ def _moments_joined(a, b):
 
 @primitive
 def _variance_of(state, n, share):
-    """The variance, and the mean less the pivot in two parts: m and the rest.
+    """The variance, and the mean less the pivot in two parts: m and the rest r.
 
-    Σ (d − m)² = Σ d² − m Σ d − m (Σ d − n m), whatever is lost by rounding m.
+    Σ (d − m − r)² = Σ d² − m (n m + 2 n r), less n r², which is nothing.
     """
-    total, square = value((state[0], state[1])), value((state[2], state[3]))
+    f = type(n)
+    total, square = value((state[0], state[1])), state[2]
     m = total / n
-    rest = cuda.fma(-n, m, state[0]) + state[1]
-    product = m * total
-    squares = (square - product) - (cuda.fma(m, total, -product) + m * rest)
-    return (type(n)(0) if squares < type(n)(0) else squares) * share, m, rest / n
+    near = n * m
+    lost = cuda.fma(n, m, -near)
+    rest = ((state[0] - near) - lost) + state[1]
+    product = m * near
+    squares = (square - product) + (state[3] - cuda.fma(m, near, -product)) - m * (lost + f(2) * rest)
+    squares = square if (square == f(math.inf)) & (abs(m) < f(math.inf)) else squares
+    return (f(0) if squares < f(0) else squares) * share, m, rest / n
 
 
 def _var(state, n, share):

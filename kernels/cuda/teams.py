@@ -74,7 +74,7 @@ def _number(pointer, value):
 @primitive
 def read(x, at, j, columns, aligned, filler):
     """Four elements from column j on of the row that begins at `at`; the filler beyond its end."""
-    if aligned and j < columns:
+    if aligned and j + 3 < columns:
         return load_vector(x, at + j)
     return (
         load(x, at + j) if j < columns else filler,

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from ..ops.indexing import back, bordered, listed
-from .copies import assign, band, fill, join, masked
+from .copies import assign, fill, join, lower, masked, upper
 from .pointwise import contiguous, empty
 from .reduce import sum_to
 
@@ -46,7 +46,8 @@ def surround(out: np.ndarray, index: tuple, value: float) -> None:
     box: tuple[span, ...] = ()
     for start, end, _ in bounds:
         for rest in (span(0, start), span(end, None)):
-            fill(out[(*box, rest)], value)
+            beside = (*box, rest)
+            fill(out[beside], value)
         box = (*box, span(start, end))
 
 
@@ -75,11 +76,11 @@ def roll_backward(dout, shifts, dims):
 
 
 def tril(x, diagonal):
-    return band(x, high=diagonal)
+    return lower(x, diagonal)
 
 
 def triu(x, diagonal):
-    return band(x, low=diagonal)
+    return upper(x, diagonal)
 
 
 def tril_backward(dout, diagonal):

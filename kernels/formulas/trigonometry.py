@@ -1,4 +1,4 @@
-"""Trigonometric and hyperbolic functions: sin and cos of our own, which vectorise, the others of the C library."""
+"""Trigonometric and hyperbolic functions; sin, cos and tan are each backend's own."""
 
 import math
 
@@ -28,7 +28,7 @@ def cos_backward(dout, x):
 
 @elementwise
 def tan(x):
-    return math.tan(x)
+    return sincos.tan(x)
 
 
 @elementwise

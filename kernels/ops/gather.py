@@ -221,8 +221,8 @@ def wrapped(name: str, ids: np.ndarray, size: int) -> np.ndarray:
 def spread(shape: tuple[int, ...], indices: Any) -> tuple[Any, ...]:
     """Indices one for each axis or new axis: `...` written out, masks as ids, and ids in [0, size).
 
-    Ids on a GPU stay as they are; a mask there is read, for the shape of the result depends on it. A `...` that stands
-    for no axis stays: for NumPy it separates the arrays at its sides.
+    A `...` that stands for no axis stays: for NumPy it separates the arrays at its sides. Ids on a GPU stay as they
+    are; a mask there is read, as the shape of the result depends on it.
     Raises ValueError for ids out of range, or arrays that do not broadcast.
     """
     found: list[Any] = []

@@ -12,6 +12,7 @@ def _samples():
     yield Sample(integers(1, 5).astype(np.int32), normal(1, 3))
     yield Sample(integers(3, 0), normal(3, 2))
     yield Sample(integers(3, 1000), normal(3, 17))
+    yield Sample(integers(2, 300), normal(2, 8))
     yield Sample(integers(1000, 63), normal(1000, 33))
 
 

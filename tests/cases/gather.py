@@ -46,6 +46,8 @@ def _takes():
     yield Sample(integers(9, 3, 4) > 4, integers(12, 5))
     yield Sample(normal(1000), integers(1000, 63, 1000))
     yield Sample(normal(17), integers(17, 1000))
+    yield Sample(normal(1000), integers(1000, 1400))
+    yield Sample(normal(3), integers(3, 700))
 
 
 def _indices():
