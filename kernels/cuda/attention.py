@@ -227,6 +227,11 @@ def _kernels(parts, sums, code):
         first = (int32(cuda.gridDim.x) - int32(1) - int32(cuda.blockIdx.x)) * int32(WARP)
         q_start, k_start = b * q[1][0] + h * q[1][2], b * k[1][0] + h // group * k[1][2]
         d_start, v_start = b * dout[1][0] + h * dout[1][2], b * v[1][0] + h // group * v[1][2]
+        # What a row needs in each turn waits in shared memory, as registers are all in use.
+        log_sums, shifts = cuda.shared.array(WARP, number), cuda.shared.array(WARP, number)
+        if warp() == 0:
+            at = (b * heads + h) * queries + min(first + lane(), queries - int32(1))
+            log_sums[uint32(lane())], shifts[uint32(lane())] = load(lse, at), load(delta, at)
         clear(totals, kept)
         for r in range(OWN):
             ones[r] = 1
@@ -236,11 +241,10 @@ def _kernels(parts, sums, code):
             products(weights, q, q_start, first, queries, k, k_start, key, keys, width, x, y)
             products(slopes, dout, d_start, first, queries, v, v_start, key, keys, width, x, y)
             for r in range(OWN):
-                query = min(first + warp() * int32(OWN) + int32(r), queries - int32(1))
-                seen = min(keys, keys - queries + query + int32(1)) if causal else keys
-                at = (b * heads + h) * queries + query
-                weight = maths.exp(weights[r] * scale - load(lse, at))
-                slope = weight * (slopes[r] - load(delta, at)) * scale
+                row = warp() * int32(OWN) + int32(r)
+                seen = min(keys, keys - queries + first + row + int32(1)) if causal else keys
+                weight = maths.exp(weights[r] * scale - log_sums[uint32(row)])
+                slope = weight * (slopes[r] - shifts[uint32(row)]) * scale
                 slopes[r] = slope if key + lane() < seen else number(0)
             weighted(totals, ones, slopes, k, k_start, key, keys, width, y)
         put(dq, totals, ones, b, h, heads, first, queries, width)

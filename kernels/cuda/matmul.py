@@ -38,10 +38,8 @@ def matmul_backward(dout, a, b):
 
 def linear(x, weight, bias=None, activation="none", save=False):
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
-    pre = empty(out.shape, x.dtype) if save and activation != "none" else None
-    product(_rows(out if pre is None else pre), _rows(x), weight.T)
-    finish(out, pre, bias, activation)
-    return out, pre
+    product(_rows(out), _rows(x), weight.T)
+    return finish(out, bias, activation, save)
 
 
 def linear_backward(dout, x, weight, bias, pre, activation):

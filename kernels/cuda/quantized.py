@@ -48,7 +48,7 @@ def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)
     if out.size:
         few_rows.product(out.reshape(rows, weight.shape[0]), contiguous(x).reshape(rows, -1), weight, scale)
-        finish(out, None, bias, activation)
+        out, _ = finish(out, bias, activation)
     return out
 
 
