@@ -21,6 +21,7 @@ def used(monkeypatch):
             return lambda *launch: None
 
     found = {}
+    runtime.target()  # so that its arrays are known
     recorder = Recorder()
     monkeypatch.setattr(runtime, "target", lambda: recorder)
     _forget(kernel.kernels)
