@@ -110,7 +110,7 @@ def on_device(op: Op, most: float = 3000) -> None:
     for k, sample in enumerate(s for s in samples if s is samples[0] or s.size() <= most):
         bound = op._bind(list(sample.args), sample.kwargs)
         for dtype in DTYPES[: 1 if k else 2]:
-            args = [_cast(x, dtype) for x in bound]
+            args = _typed(op, bound, dtype)
             expected = _results(op, [_cast(_copy(x), np.float64) for x in args], reference=True)
             first = None
             for layout in (_copy,) if k or op.in_place else (_copy, _strided):
@@ -138,8 +138,13 @@ def launch_all(op: Op) -> None:
         return
     for sample in samples_of(op):
         for dtype in DTYPES:
-            args = [_cast(x, dtype) for x in op._bind(list(sample.args), sample.kwargs)]
-            _device_results(op, args, _copy)
+            _device_results(op, _typed(op, op._bind(list(sample.args), sample.kwargs), dtype), _copy)
+
+
+def _typed(op: Op, args: list[Any], dtype: Any) -> list[Any]:
+    """Floats in a dtype, but for those that are float64 whatever the others are."""
+    fixed = {a.name for a in op.arrays if a.kind == "float64"}
+    return [x if name in fixed else _cast(x, dtype) for name, x in zip(op.names, args, strict=True)]
 
 
 def _device_results(op: Op, args: list[Any], layout: Any) -> list[Any]:
