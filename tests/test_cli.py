@@ -112,7 +112,7 @@ def test_runs_are_numbered(trained, tmp_path, monkeypatch):
         ("train {text} --steps 5 --context 100000 --out {tmp}/new", "shorten the context or give more text"),
         ("train {text} --steps 5 --tokenizer bytes --vocab-size 9", "takes no vocab_size"),
         ("train {text} --steps 5 --out {run}", "is there already; give another --out"),
-        ("train {text} --steps 5 --device cuda", "pip install 'octavo[cu13]'"),
+        ("train {text} --steps 5 --device cuda:99", "device 'cuda:99': "),
         ("train --resume {tmp}", "is not the folder of a run"),
         ("generate {tmp}", "is not the folder of a run"),
         ("generate {run} --temperature -1", "temperature"),

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import pytest
 
-from octavo.kernels.cpu import gaussian, maths, sincos
+from octavo.kernels.cpu import gates, gaussian, maths, sincos
 from octavo.kernels.cpu.kernel import FASTMATH
 
 DTYPES = (np.float32, np.float64)
@@ -34,7 +34,7 @@ def _wide(low, high, dtype, signed=False):
 
 
 def _primitive(name):
-    return next(getattr(m, name) for m in (maths, gaussian, sincos) if name in vars(m))
+    return next(getattr(m, name) for m in (maths, gaussian, gates, sincos) if name in vars(m))
 
 
 _erf = np.vectorize(math.erf, otypes=[np.longdouble])
