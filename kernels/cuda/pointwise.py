@@ -42,9 +42,9 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
         if out is None:
             out = empty(broadcast(*(x.shape for x in arrays)), returns or dtype)
         if out.size >= _MOST:
-            for part in (slice(None, len(out) // 2), slice(len(out) // 2, None)):
-                rows = (np.broadcast_to(x, out.shape)[part] if x in arrays else x for x in operands)
-                apply(*rows, out=out[part])
+            for part in _halves(out.shape):
+                some = (x if isinstance(x, (int, float)) else np.broadcast_to(x, out.shape)[part] for x in operands)
+                apply(*some, out=out[part])
         elif out.size:
             key = [_described(x, dtype) for x in (out, *operands)]
             tokens, grid, sizes, steps = _plan(out.shape, *key)
@@ -53,6 +53,13 @@ def elementwise(formula: Callable[..., Any] | None = None, *, returns: Any = Non
         return out
 
     return apply
+
+
+def _halves(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    """What takes an array apart along its longest axis."""
+    longest = int(np.argmax(shape))
+    before, middle = (slice(None),) * longest, shape[longest] // 2
+    return [(*before, slice(None, middle)), (*before, slice(middle, None))]
 
 
 def contiguous(x: Any) -> Any:
