@@ -1,9 +1,10 @@
-"""Muon on the matrix products of `matmul`; the host learns no number of the device."""
+"""Muon on the matrix products of `matmul`; of a GPU the host learns no number."""
 
+from ..device import cast
 from ..ops.muon import COEFFICIENTS, step_size
 from .matmul import matmul
 from .optimizer import grad_norm
-from .pointwise import cast, contiguous, elementwise
+from .pointwise import contiguous, elementwise
 
 
 def muon_(
