@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import device
 from .dispatch import Op, watching
 
 __all__ = ["Row", "Verification", "verify"]
@@ -92,22 +93,27 @@ def _difference(got: np.ndarray, expected: np.ndarray) -> tuple[float, float, in
 
 
 def _double(x: Any) -> Any:
-    if isinstance(x, (list, tuple)) and x and isinstance(x[0], np.ndarray):
+    if isinstance(x, (list, tuple)) and x and device.is_array(x[0]):
         return [_double(y) for y in x]
-    return x.astype(np.float64) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+    if not device.is_array(x):
+        return x
+    x = device.to(x, "cpu")
+    return x.astype(np.float64) if x.dtype.kind == "f" else x
 
 
 def _arrays(values: Any) -> list[np.ndarray]:
     if isinstance(values, (list, tuple)):
         return [x for value in values for x in _arrays(value)]
-    return [values] if isinstance(values, (np.ndarray, np.generic)) else []  # type: ignore[list-item]
+    if isinstance(values, np.generic):
+        return [np.asarray(values)]
+    return [device.to(values, "cpu")] if device.is_array(values) else []
 
 
 def _brief(op: Op, args: tuple[Any, ...]) -> str:
     shown = []
     for name, x in zip(op.names, args, strict=False):
-        if isinstance(x, np.ndarray):
+        if device.is_array(x):
             shown.append(f"{name} {x.dtype} {x.shape}")
-        elif isinstance(x, (list, tuple)) and x and isinstance(x[0], np.ndarray):
+        elif isinstance(x, (list, tuple)) and x and device.is_array(x[0]):
             shown.append(f"{name} {len(x)} arrays")
     return ", ".join(shown)

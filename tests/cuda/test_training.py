@@ -51,6 +51,16 @@ def test_steps_on_tensor_cores_follow_float32():
     np.testing.assert_allclose(got, expected, rtol=2**-8)
 
 
+def test_every_op_of_a_step_is_near_its_reference():
+    model = _model(LLAMA, "cuda")
+    ids = np.arange(16).reshape(2, 8)
+    with octavo.verify() as errors:
+        model.loss(ids, ids).backward()
+    assert len(errors) > 15
+    for name, row in errors.items():
+        assert row.strays == 0 and row.ulps < 64, f"{name}: {row}"
+
+
 def test_recomputation_and_dropout_give_the_same_gradients():
     gradients = []
     for again in (False, True):
