@@ -4,11 +4,14 @@ Numba makes LTO-IR of it and nvJitLink a cubin, which is kept on disk; CuPy owns
 with raw pointers on its current stream. OCTAVO_CUDA=emulate puts the emulator in the place of both.
 """
 
+import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba_cuda
@@ -20,6 +23,7 @@ from .. import cache, device
 from ..files import atomic_write
 from ..layout import merged
 
+log = logging.getLogger("octavo.kernels")
 EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
 
 
@@ -92,13 +96,13 @@ class _Gpu:
 
     def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
         """What launches a kernel: of a grid, a block, words and bytes of shared memory."""
+
+        def module(path: Path) -> Any:
+            entry = re.search(rb"\.text\.(_ZN[\w$]+)", path.read_bytes())
+            return self.cupy.RawModule(path=str(path)).get_function(entry[1].decode())  # type: ignore[index]
+
         path = cache.folder("cuda", f"{numba_cuda.__version__} {self.cc}") / f"{name}.cubin"
-        if not path.exists():
-            made = image(kernel.fn, types(), kernel.threads, self.cc)
-            with atomic_write(path) as file:
-                file.write(made.cubin)
-        entry = re.search(rb"\.text\.(_ZN[\w$]+)", path.read_bytes())
-        launch = self.cupy.RawModule(path=str(path)).get_function(entry[1].decode())  # type: ignore[index]
+        launch = _kept(path, lambda: image(kernel.fn, types(), kernel.threads, self.cc).cubin, module)
         if kernel.shared:  # else it gets 48 KB, of which static arrays are a part
             launch.max_dynamic_shared_size_bytes = kernel.shared
         return lambda grid, block, words, shared: launch(grid, block, words, shared_mem=shared)
@@ -147,11 +151,11 @@ class _Emulated:
 
     def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
         path = cache.folder("cuda", f"{numba_cuda.__version__} ptx") / f"{name}.ptx"
-        if not path.exists():
-            text = ptx(kernel.fn, types(), kernel.threads, self.cc)
-            with atomic_write(path) as file:
-                file.write(text.encode())
-        program = self.emulator.Program(path.read_text(encoding="utf-8"))
+        program = _kept(
+            path,
+            lambda: ptx(kernel.fn, types(), kernel.threads, self.cc).encode(),
+            lambda path: self.emulator.Program(path.read_text(encoding="utf-8")),
+        )
         return lambda grid, block, words, shared: program.launch(grid, block, words, shared, self.schedule)
 
     def use(self, number: int) -> None:
@@ -175,6 +179,21 @@ class _Emulated:
 
     def gemm(self, *args: Any) -> None:
         self.emulator.gemm_strided_batched_ex(*args)
+
+
+def _kept(path: Path, make: Callable[[], bytes], load: Callable[[Path], Any]) -> Any:
+    """What `load` makes of a file in the cache; one that is missing or unreadable is made."""
+    if path.exists():
+        try:
+            return load(path)
+        except Exception as error:
+            log.warning("kernel cache: %s is unreadable (%s) and is made anew", path, error)
+    log.info("compiling %s (first use on this machine; kept in %s)", path.stem, path.parent)
+    start = time.perf_counter()
+    with atomic_write(path) as file:
+        file.write(make())
+    log.info("compiled %s in %.2f s", path.stem, time.perf_counter() - start)
+    return load(path)
 
 
 _CODES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1, np.dtype(np.uint16): 14}  # cudaDataType; 14 is bfloat16
