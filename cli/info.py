@@ -104,12 +104,12 @@ def _cache(faults: list[str]) -> str:
     return f"{folder}, {len(files)} kernels, {size / 1e6:.1f} MB, {'writable' if kept else 'temporary'}"
 
 
-def kernel_cache() -> tuple[Path, list[Path], bool]:
-    """The folder of compiled kernels, those that are in it, and whether it stays."""
-    from ..kernels.cpu.kernel import cache_folder
+def kernel_cache(place: str = "cpu") -> tuple[Path, list[Path], bool]:
+    """The folder of a device's compiled kernels, those that are in it, and whether it stays."""
+    from ..kernels.device import cache_folder
 
-    folder = cache_folder()
-    return folder, list(folder.glob("*.bin")), not folder.name.startswith("octavo-kernels-")
+    folder = cache_folder(place)
+    return folder, [*folder.iterdir()], not folder.name.startswith("octavo-kernels-")
 
 
 def _memory(faults: list[str]) -> str:

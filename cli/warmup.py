@@ -38,7 +38,7 @@ def warmup(device: str, threads: int | None) -> None:
     from .status import compilation_shown
 
     place, _ = use_machine(device, threads)
-    folder, before, kept = kernel_cache()
+    folder, before, kept = kernel_cache(place)
     if not kept:
         raise ValueError("the cache folder cannot be written; set OCTAVO_CACHE to a folder that can")
     start = perf_counter()
@@ -50,7 +50,7 @@ def warmup(device: str, threads: int | None) -> None:
                 _rehearse(Path(runs, str(number)), preset, changes, place)
     finally:
         signal.signal(signal.SIGINT, handler)
-        compiled = len(set(kernel_cache()[1]) - set(before))
+        compiled = len(set(kernel_cache(place)[1]) - set(before))
         click.echo(
             f"kernels    {compiled} compiled in {perf_counter() - start:.0f} s, {len(before)} were there already"
         )

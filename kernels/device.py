@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -330,6 +331,11 @@ def cast(x: Any, dtype: np.dtype) -> Any:
     if x.dtype == dtype:
         return x
     return x.astype(dtype) if of(x) == "cpu" else import_module(".cuda.pointwise", __package__).cast(x, dtype)
+
+
+def cache_folder(device: str = "cpu") -> Path:
+    """Where the machine code of a device's kernels is kept."""
+    return (import_module(".cpu.kernel", __package__) if device == "cpu" else _cuda()).cache_folder()
 
 
 def name() -> str:

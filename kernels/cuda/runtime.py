@@ -101,11 +101,15 @@ class _Gpu:
             entry = re.search(rb"\.text\.(_ZN[\w$]+)", path.read_bytes())
             return self.cupy.RawModule(path=str(path)).get_function(entry[1].decode())  # type: ignore[index]
 
-        path = cache.folder("cuda", f"{numba_cuda.__version__} {self.cc}") / f"{name}.cubin"
+        path = self.cache_folder() / f"{name}.cubin"
         launch = _kept(path, lambda: image(kernel.fn, types(), kernel.threads, self.cc).cubin, module)
         if kernel.shared:  # else it gets 48 KB, of which static arrays are a part
             launch.max_dynamic_shared_size_bytes = kernel.shared
         return lambda grid, block, words, shared: launch(grid, block, words, shared_mem=shared)
+
+    def cache_folder(self) -> Path:
+        """Where cubins are kept."""
+        return cache.folder("cuda", f"{numba_cuda.__version__} {self.cc}")
 
     def use(self, number: int) -> None:
         """Make a GPU the current one. Raises RuntimeError where there are not so many."""
@@ -150,13 +154,16 @@ class _Emulated:
         self.schedule = "lockstep"
 
     def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
-        path = cache.folder("cuda", f"{numba_cuda.__version__} ptx") / f"{name}.ptx"
+        path = self.cache_folder() / f"{name}.ptx"
         program = _kept(
             path,
             lambda: ptx(kernel.fn, types(), kernel.threads, self.cc).encode(),
             lambda path: self.emulator.Program(path.read_text(encoding="utf-8")),
         )
         return lambda grid, block, words, shared: program.launch(grid, block, words, shared, self.schedule)
+
+    def cache_folder(self) -> Path:
+        return cache.folder("cuda", f"{numba_cuda.__version__} ptx")
 
     def use(self, number: int) -> None:
         if number:
