@@ -16,6 +16,7 @@ _FLOAT32, _TF32, _FLOAT64 = 68, 77, 70  # cublasComputeType
 _LAUNCHED_WITH = "gemm_strided_batched_ex: "
 
 
+@np.errstate(all="ignore")
 def gemm_strided_batched_ex(
     transa: int, transb: int, m: int, n: int, k: int,
     alpha: int, a: int, atype: int, lda: int, stridea: int,
