@@ -262,7 +262,7 @@ def choose(device: str = "auto") -> str:
     if device == "cpu":
         return device
     if device == "auto":
-        found = "cpu" if _EMULATED or why_no_gpu() else "cuda"
+        found = "cpu" if EMULATED or why_no_gpu() else "cuda"
         log.info("device: %s", found if found == "cuda" else f"cpu ({why_no_gpu() or 'the emulator is for tests'})")
         return found
     name, _, number = device.partition(":")
@@ -274,14 +274,14 @@ def choose(device: str = "auto") -> str:
     return device
 
 
-_EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
-_EXTRA = "pip install 'octavo[emulate]'" if _EMULATED else "pip install 'octavo[cu13]' (cu12 for a driver of CUDA 12)"
+EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
+_EXTRA = "pip install 'octavo[emulate]'" if EMULATED else "pip install 'octavo[cu13]' (cu12 for a driver of CUDA 12)"
 
 
 @lru_cache(None)
 def why_no_gpu() -> str:
     """The reason why kernels do not run on a GPU, and the cure; empty where they do."""
-    missing = [m for m in ("numba_cuda", *(() if _EMULATED else ("cupy",))) if find_spec(m) is None]
+    missing = [m for m in ("numba_cuda", *(() if EMULATED else ("cupy",))) if find_spec(m) is None]
     if missing:
         return f"{' and '.join(missing)} missing: {_EXTRA}"
     try:

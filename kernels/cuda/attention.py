@@ -19,10 +19,10 @@ from . import few_queries, flash_backward, flash_forward, maths
 from .block import WARP, add, lane, larger, warp, warp_join
 from .copies import fill
 from .flash import WIDTHS
-from .kernel import kernel, primitive
+from .kernel import accumulator, kernel, primitive
 from .pointwise import contiguous
 from .ptx import load, store
-from .row_products import accumulator, row_products
+from .row_products import row_products
 from .runtime import empty
 
 WARPS = 8

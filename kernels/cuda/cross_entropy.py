@@ -9,7 +9,6 @@ import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import cuda
 from numba.cuda import int64
 
@@ -17,7 +16,7 @@ from ..signature import ONE
 from .block import block_sum, larger
 from .elementwise import mul
 from .ids import checked
-from .kernel import kernel, primitive
+from .kernel import accumulator, kernel, primitive
 from .maths import exp, expm1, log1p
 from .pointwise import cast, contiguous
 from .ptx import VECTOR, load, store
@@ -80,7 +79,7 @@ def cross_entropy(
     options = Options(weight, ignore_index, label_smoothing, z_loss, softcap)
     targets = prepared(targets, logits.shape[1])
     scale = mean_scale(targets, options, logits.dtype) if reduction == "mean" else Scale()
-    losses = empty(len(targets), sums(logits.dtype))
+    losses = empty(len(targets), accumulator(logits.dtype))
     dlogits = empty(logits.shape, logits.dtype) if save else None
     cross_entropy_rows(losses, dlogits, contiguous(logits), targets, options, scale)
     return reduced(losses, reduction, scale, logits.dtype), dlogits
@@ -88,11 +87,6 @@ def cross_entropy(
 
 def cross_entropy_backward(dloss, dlogits):
     return dlogits if dloss is ONE else mul(dlogits, contiguous(dloss).reshape(-1, 1))
-
-
-def sums(dtype: Any) -> np.dtype:
-    """The dtype of losses and of the sums they are made of."""
-    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
 def prepared(targets: Any, classes: int) -> Any:
@@ -105,7 +99,7 @@ def mean_scale(targets: Any, options: Options, dtype: Any) -> Scale:
     if targets.ndim == 2:
         return Scale(1 / max(1, len(targets)))
     weight = None if options.class_weight is None else contiguous(options.class_weight)
-    divisor = empty(1, sums(dtype))
+    divisor = empty(1, accumulator(dtype))
     if weight is None:
         _count_kernel(1, divisor, targets, len(targets), options.ignore_index, is_aligned(0, targets))
     else:

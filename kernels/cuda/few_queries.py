@@ -13,10 +13,9 @@ from numba.cuda import int32, int64, types
 
 from . import maths
 from .block import WARP, add, lane, larger, warp, warp_join
-from .kernel import kernel
+from .kernel import accumulator, kernel
 from .pointwise import contiguous
 from .ptx import load, store
-from .row_products import accumulator
 from .runtime import empty
 
 FEW = 8  # queries

@@ -46,7 +46,6 @@ class Kernel:
         self.fn = fn
         self.threads, self.shared = threads, shared
         self.name = f"{fn.__module__.rpartition('.')[2]}.{name or fn.__name__}"
-        self.launched = 0
         outputs, arrow, inputs = signature.partition("<-")
         if not arrow:
             raise TypeError(f"kernel {self.name}: expected a signature with '<-', got {signature!r}")
@@ -61,7 +60,6 @@ class Kernel:
     def __call__(self, grid: int | tuple[int, int, int], *args: Any) -> None:
         dtype = args[self._generic].dtype if self._generic >= 0 else None
         run, convert = self._compiled.get(dtype) or self.load(dtype)
-        self.launched += 1
         words: list[Any] = []
         for make, x in zip(convert, args, strict=True):
             make(words, x)
@@ -84,6 +82,11 @@ class Kernel:
         return tuple(_type(t, dtype) for t in self._tokens)
 
 
+def accumulator(dtype: Any) -> np.dtype:
+    """The dtype in which sums of a dtype are made: `A` of a signature."""
+    return np.dtype(np.float64 if np.dtype(dtype).itemsize == 8 else np.float32)
+
+
 def _split(token: str) -> tuple[str, str]:
     code, form = re.fullmatch(r"(\?|[a-zA-Z]\d*)(\*|~\d+|)", token).groups()  # type: ignore[union-attr]
     return code, form
@@ -92,7 +95,7 @@ def _split(token: str) -> tuple[str, str]:
 def _dtype(code: str, dtype: np.dtype | None) -> np.dtype:
     if dtype is None or code not in "TA":
         return np.dtype(code)
-    return dtype if code == "T" or dtype.itemsize == 8 else np.dtype(np.float32)
+    return dtype if code == "T" else accumulator(dtype)
 
 
 def _type(token: str, dtype: np.dtype | None) -> Any:

@@ -5,8 +5,9 @@ import numpy as np
 
 from ..device import precision
 from ..signature import ONE
-from .cross_entropy import Options, Scale, cross_entropy_rows, mean_scale, prepared, reduced, sums
+from .cross_entropy import Options, Scale, cross_entropy_rows, mean_scale, prepared, reduced
 from .elementwise import mul
+from .kernel import accumulator
 from .matmul import product
 from .pointwise import cast, contiguous
 from .runtime import empty
@@ -32,7 +33,7 @@ def linear_cross_entropy(
     scale = Scale()
     if reduction == "mean":
         scale = mean_scale(targets, options, x.dtype) if divisor is None else Scale(1 / divisor)
-    losses = empty(len(x), sums(x.dtype))
+    losses = empty(len(x), accumulator(x.dtype))
     gradients = _gradients(x, weight) if save and reduction != "none" else None
     _sweep(losses, gradients, x, weight, targets, options, scale)
     return reduced(losses, reduction, scale, x.dtype), *(gradients or (None, None))
@@ -55,7 +56,8 @@ def linear_cross_entropy_backward(
         options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
         gradients = _gradients(x, weight)
         scale = Scale() if dloss is ONE else Scale(of_rows=contiguous(dloss))
-        _sweep(empty(len(x), sums(x.dtype)), gradients, x, weight, prepared(targets, len(weight)), options, scale)
+        losses = empty(len(x), accumulator(x.dtype))
+        _sweep(losses, gradients, x, weight, prepared(targets, len(weight)), options, scale)
         return gradients
     if dloss is ONE:
         return dx, dweight

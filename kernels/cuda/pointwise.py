@@ -12,7 +12,6 @@ from functools import lru_cache, partial, wraps
 from typing import Any
 
 import numpy as np
-from numba import cuda
 from numba.cuda import types, uint32
 from numba.cuda.extending import overload
 
@@ -20,8 +19,8 @@ from ..layout import broadcast, merged, steps_along
 from .kernel import Kernel, primitive
 from .ptx import VECTOR, load, load_vector, store, store_vector
 from .runtime import address, empty
+from .threads import THREADS, thread
 
-_THREADS = 256
 _MOST = 1 << 31  # elements of a launch: indices are uint32
 
 
@@ -110,14 +109,14 @@ def _plan(shape: tuple[int, ...], *operands: Any) -> Any:
         tokens.append(f"{code}*" if is_direct else f"{code}~{axes}")
         found.append(None if is_direct else tuple(along or [0]))
     tokens.insert(1, f"m{axes}")
-    return tuple(tokens), -(-math.prod(sizes) // (VECTOR * _THREADS)), tuple(sizes or [1]), found
+    return tuple(tokens), -(-math.prod(sizes) // (VECTOR * THREADS)), tuple(sizes or [1]), found
 
 
 def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
     f = primitive(formula)
 
     def unary(out, count, sizes, x):
-        i = first(uint32(VECTOR))
+        i = first()
         if i + uint32(VECTOR) <= count:
             a = vector(x, i, sizes)
             put_vector(out, i, sizes, (f(a[0]), f(a[1]), f(a[2]), f(a[3])))
@@ -126,7 +125,7 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
                 put(out, uint32(k), sizes, f(value(x, uint32(k), sizes)))
 
     def binary(out, count, sizes, x, y):
-        i = first(uint32(VECTOR))
+        i = first()
         if i + uint32(VECTOR) <= count:
             a, b = vector(x, i, sizes), vector(y, i, sizes)
             put_vector(out, i, sizes, (f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])))
@@ -136,7 +135,7 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
                 put(out, k, sizes, f(value(x, k, sizes), value(y, k, sizes)))
 
     def ternary(out, count, sizes, x, y, z):
-        i = first(uint32(VECTOR))
+        i = first()
         if i + uint32(VECTOR) <= count:
             a, b, c = vector(x, i, sizes), vector(y, i, sizes), vector(z, i, sizes)
             found = f(a[0], b[0], c[0]), f(a[1], b[1], c[1]), f(a[2], b[2], c[2]), f(a[3], b[3], c[3])
@@ -147,7 +146,7 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
                 put(out, k, sizes, f(value(x, k, sizes), value(y, k, sizes), value(z, k, sizes)))
 
     def quaternary(out, count, sizes, x, y, z, w):
-        i = first(uint32(VECTOR))
+        i = first()
         if i + uint32(VECTOR) <= count:
             a, b, c, d = vector(x, i, sizes), vector(y, i, sizes), vector(z, i, sizes), vector(w, i, sizes)
             one, two = f(a[0], b[0], c[0], d[0]), f(a[1], b[1], c[1], d[1])
@@ -162,7 +161,7 @@ def _kernel(formula: Callable[..., Any], tokens: tuple[str, ...]) -> Kernel:
     body.__module__ = formula.__module__
     signature = f"{tokens[0]} <- u4 {' '.join(tokens[1:])}"
     name = "-".join([formula.__name__, *tokens]).translate({ord("*"): "p", ord("~"): "s", ord("?"): "b1"})
-    return Kernel(body, signature, _THREADS, 0, name)
+    return Kernel(body, signature, THREADS, 0, name)
 
 
 @elementwise
@@ -171,9 +170,9 @@ def _same(x):
 
 
 @primitive
-def first(each):
+def first():
     """The first element of this thread."""
-    return uint32((uint32(cuda.blockIdx.x) * uint32(_THREADS) + uint32(cuda.threadIdx.x)) * each)
+    return uint32(thread() * uint32(VECTOR))
 
 
 def offset(i, sizes, steps):

@@ -3,21 +3,15 @@
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from numba import cuda
 from numba.cuda import int64
 
 from .block import WARP, add, lane, warp, warp_join
-from .kernel import kernel
+from .kernel import accumulator, kernel
 from .ptx import load, store
 from .runtime import empty
 
 WARPS = 8
-
-
-def accumulator(dtype: np.dtype) -> np.dtype:
-    """The dtype in which sums of a dtype are made."""
-    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
 def row_products(x: Any, y: Any) -> Any:

@@ -5,7 +5,6 @@ with raw pointers on its current stream. OCTAVO_CUDA=emulate puts the emulator i
 """
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -24,14 +23,12 @@ from ..files import atomic_write
 from ..layout import merged
 
 log = logging.getLogger("octavo.kernels")
-EMULATED = os.environ.get("OCTAVO_CUDA", "") == "emulate"
 
 
 class Image(NamedTuple):
-    """Machine code of one kernel: what an architecture runs, its entry, and what nvJitLink says of it."""
+    """Machine code of one kernel: what an architecture runs, and what nvJitLink says of it."""
 
     cubin: bytes
-    entry: str
     log: str
 
 
@@ -50,11 +47,7 @@ def image(fn: Callable[..., None], types: tuple[Any, ...], threads: int, cc: tup
         code, _ = cuda.compile(fn, types, cc=cc, device=False, abi="numba", output="ltoir", launch_bounds=bounds)
     options = LinkerOptions(arch=f"sm_{cc[0]}{cc[1]}", link_time_optimization=True, ptxas_options=["-v"])
     linker = Linker(ObjectCode.from_ltoir(code), options=options)
-    cubin = bytes(linker.link("cubin").code)
-    found = re.search(rb"\.text\.(_ZN[\w$]+)", cubin)
-    if found is None:
-        raise RuntimeError(f"nvJitLink: no entry in the code of {fn.__qualname__}: {linker.get_error_log()}")
-    return Image(cubin, found[1].decode(), linker.get_info_log())
+    return Image(bytes(linker.link("cubin").code), linker.get_info_log())
 
 
 @contextmanager
@@ -75,7 +68,7 @@ def _pretending(cc: tuple[int, int]) -> Iterator[None]:
 @lru_cache(None)
 def target() -> Any:
     """What kernels run on: the GPU, or the emulator."""
-    made = _Emulated() if EMULATED else _Gpu()
+    made = _Emulated() if device.EMULATED else _Gpu()
     device.BACKENDS[made.array] = "cuda"
     return made
 
@@ -92,7 +85,6 @@ class _Gpu:
         capability = cupy.cuda.Device().compute_capability
         self.cc = int(capability[:-1]), int(capability[-1])
         self.name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
-        self.multiprocessors = cupy.cuda.Device().attributes["MultiProcessorCount"]
 
     def load(self, name: str, types: Callable[[], tuple[Any, ...]], kernel: Any) -> Callable[..., None]:
         """What launches a kernel: of a grid, a block, words and bytes of shared memory."""
@@ -144,7 +136,6 @@ class _Emulated:
 
     name = "the emulator of compute capability 8.0"
     cc = (8, 0)
-    multiprocessors = 4
 
     def __init__(self) -> None:
         from . import emulator

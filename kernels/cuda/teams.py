@@ -12,7 +12,7 @@ from numba.cuda.extending import overload
 from .block import WARP, add, block_max, block_sum, larger, warp_join
 from .kernel import primitive
 from .ptx import VECTOR, element, load, load_vector, store, store_vector
-from .runtime import address
+from .threads import aligned as begins_aligned
 
 THREADS = 256  # of a block
 _HELD = (WARP, 1), (WARP, 4), (THREADS, 1), (THREADS, 4), (THREADS, 8)
@@ -31,7 +31,7 @@ def grid(rows: int, team: int) -> int:
 
 def is_aligned(columns: int, *arrays: Any) -> bool:
     """Whether vectors of all rows lie on multiples of their size; None stands for no array."""
-    return columns % VECTOR == 0 and all(int(address(x)) % 16 == 0 for x in arrays)
+    return columns % VECTOR == 0 and begins_aligned(*(x for x in arrays if x is not None))
 
 
 def joins(team: int) -> tuple[Any, Any]:
