@@ -9,6 +9,7 @@ import numpy as np
 from llvmlite import ir
 
 from octavo.kernels import device, matmul
+from octavo.kernels.cpu import matmul as blocked
 from octavo.kernels.cpu import tile, unit
 
 TILES = np.zeros((8, 16, 64), np.uint8)
@@ -72,7 +73,7 @@ def call(b, name, *args):
 
 
 def main():
-    tile._amx, unit.bf16 = call, lambda: "amx"
+    tile._amx, unit.bf16, blocked.SMALL = call, lambda: "amx", 0
     rng = np.random.default_rng(0)
     for precision, error in (("medium", 2**-7 + 2**-16), ("high", 3 * 2**-16)):
         device._precision = precision

@@ -13,6 +13,7 @@ from llvmlite import ir
 import octavo
 from octavo import nn
 from octavo.kernels import ONE, device, linear, linear_backward, linear_cross_entropy, matmul, softmax
+from octavo.kernels.cpu import matmul as blocked
 from octavo.kernels.cpu import tile, unit
 from octavo.kernels.cpu.simd import I8
 
@@ -48,8 +49,10 @@ def test_a_processor_without_the_unit_uses_the_next_better_one(units, caplog, na
 
 @pytest.mark.parametrize("mode", BOUNDS)
 @pytest.mark.parametrize("m, k, n", [(1, 1, 1), (5, 3, 7), (64, 64, 64), (57, 1030, 129), (14, 32, 32)])
-def test_errors_are_those_of_the_arithmetic(units, mode, m, k, n):
+@pytest.mark.parametrize("small", [0, blocked.SMALL])
+def test_errors_are_those_of_the_arithmetic(units, monkeypatch, mode, m, k, n, small):
     """On this processor's unit, where it has one; "high" even where it is not worth its time."""
+    monkeypatch.setattr(blocked, "SMALL", small)
     device._precision = mode if unit.bf16() else "highest"
     rng = np.random.default_rng(m)
     a, b = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, n), np.float32)

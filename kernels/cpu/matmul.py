@@ -3,7 +3,8 @@
 Packing reads any strides, so that a transposed operand costs no copy of its own, and pads the last panel with zeros,
 so that the tile needs no edges: a tile that hangs over the output's edge is made in scratch and cut. Depth is cut
 into blocks whose panels stay in the first-level cache. A task is a block of tiles; bias and activation are applied
-to a tile while it is still in cache. A linear layer of few rows reads its weight in place instead, once.
+to a tile while it is still in cache. A small matrix is packed and multiplied by one thread, as float32 whatever the
+precision. A linear layer of few rows reads its weight in place instead, once.
 """
 
 import math
@@ -25,9 +26,13 @@ from .unit import unit
 # the best of what bench/blocks.py tries.
 BLOCKS = {"vector": np.array([4, 4, 512]), "bf16": np.array([4, 4, 768]), "amx": np.array([4, 4, 128])}
 
+SMALL = 96**3  # products of a matrix up to which one thread packs and multiplies it
+SERIAL = 1 << 18  # products of a stack below which waking a thread costs more than it saves
+
 
 def matmul(a, b):
-    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    stack = a.shape[:-2] if a.shape[:-2] == b.shape[:-2] else np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    shape = (*stack, a.shape[-2], b.shape[-1])
     out = empty(shape, a.dtype)
     if out.size:
         product(out.reshape(-1, *shape[-2:]), _stack(a, shape), _stack(b, shape))
@@ -95,16 +100,21 @@ def product(out, a, b, bias=None, activation="none", pre=None, accumulate=False,
     """
     if not isinstance(a, Packed) and not a.shape[2]:
         a, b = zeros((*a.shape[:2], 1), out.dtype), zeros((b.shape[0], 1, b.shape[2]), out.dtype)
+    none = out.reshape(-1)[:0]
+    pre, bias = none if pre is None else pre.reshape(-1), none if bias is None else contiguous(bias)
+    if not isinstance(a, Packed) and not isinstance(b, Packed) and math.prod(out.shape[1:]) * a.shape[2] <= SMALL:
+        exact = unit(out.dtype, "highest")
+        _small_kernel(exact)(out, pre, a, b, bias, BLOCKS["vector"][2], ACTIVATIONS[activation], accumulate)
+        return
     a = a if isinstance(a, Packed) else pack_left(a)
     b = b if isinstance(b, Packed) else pack_right(b)
     own = tile(unit(out.dtype, precision()))
-    none = out.reshape(-1)[:0]
     _product_kernel(own.unit)(
         out,
-        none if pre is None else pre.reshape(-1),
+        pre,
         a.panels,
         b.panels,
-        none if bias is None else contiguous(bias),
+        bias,
         BLOCKS[own.unit.kind],
         own.depth(a.depth),
         first,
@@ -137,7 +147,8 @@ def _rows(x):
 def _stack(x, shape):
     """x as a stack of matrices, broadcast to the leading axes of `shape`."""
     matrix = x.shape[-2:]
-    return np.broadcast_to(x, (*shape[:-2], *matrix)).reshape(math.prod(shape[:-2]), *matrix)
+    x = x if x.shape[:-2] == shape[:-2] else np.broadcast_to(x, (*shape[:-2], *matrix))
+    return x.reshape(math.prod(shape[:-2]), *matrix)
 
 
 @lru_cache(None)
@@ -170,7 +181,7 @@ def _put_row(out, row, add):
 
 
 @lru_cache(None)
-def _product_kernel(unit):
+def _block(unit):
     own = tile(unit)
     height, across, multiply, begin, end = own.left.across, own.right.across, own.multiply, own.begin, own.end
 
@@ -210,7 +221,13 @@ def _product_kernel(unit):
                                 finish(row, pre[first : first + broad], own_bias, activation)
         end()
 
-    code = unit.code
+    return block
+
+
+@lru_cache(None)
+def _product_kernel(unit):
+    own, block, code = tile(unit), _block(unit), unit.code
+    height, across = own.left.across, own.right.across
 
     @kernel(f"T[3] T[1] <- {code}[1] {code}[1] T[1] i8[1] i8 i8 i8 i8 i8 i8", name=f"product_{unit.name}")
     def product(out, pre, a_panels, b_panels, bias, blocks, depth, first, columns, terms, activation, accumulate):
@@ -225,5 +242,38 @@ def _product_kernel(unit):
             scratch = np.empty(height * across, out.dtype)
             shape = rows, columns, depth, first, row_size
             block(flat, pre, a_panels, b_panels, bias, scratch, shape, where, terms, activation, accumulate)
+
+    return product
+
+
+@lru_cache(None)
+def _small_kernel(unit):
+    own, block = tile(unit), _block(unit)
+    height, across, fill_left, fill_right = own.left.across, own.right.across, own.left.fill, own.right.fill
+
+    @subroutine
+    def whole(out, pre, a, b, bias, s, longest, activation, accumulate):
+        """Matrix s, packed and multiplied by one thread."""
+        rows, columns = out.shape[1:]
+        high, wide, depth = -(-rows // height), -(-columns // across), a.shape[2]
+        left, right = np.empty(high * height * depth, out.dtype), np.empty(wide * across * depth, out.dtype)
+        scratch, one = np.empty(height * across, out.dtype), out.dtype.type(1)
+        for i in range(high):
+            fill_left(left, i * height * depth, a[s], i * height, depth, one)
+        for j in range(wide):
+            fill_right(right, j * across * depth, b[s].T, j * across, depth, one)
+        size = rows * columns
+        shape, where = (rows, columns, depth, 0, columns), (0, 0, high, 0, wide, longest)
+        own_pre = pre[s * size : (s + 1) * size]
+        block(out[s].reshape(-1), own_pre, left, right, bias, scratch, shape, where, 1, activation, accumulate)
+
+    @kernel("T[3] T[1] <- T[3s] T[3s] T[1] i8 i8 i8", name=f"small_product_{unit.name}")
+    def product(out, pre, a, b, bias, longest, activation, accumulate):
+        if out.size * a.shape[2] < SERIAL:
+            for s in range(len(out)):
+                whole(out, pre, a, b, bias, s, longest, activation, accumulate)
+        else:
+            for s in prange(len(out)):
+                whole(out, pre, a, b, bias, s, longest, activation, accumulate)
 
     return product

@@ -74,9 +74,11 @@ def _fill(unit: Unit, across: int, lines: bool, rest: bool, element: Any) -> Any
                 from_columns(panel, start + done * across, x, first, done * per, scale)
                 done += down
         for k in range(done, depth):
-            for r in range(across):
-                within = r < rows and k * per < x.shape[1]
-                panel[start + place(k, r)] = element(x, first + r, k, scale) if within else panel.dtype.type(0)
+            filled = rows if k * per < x.shape[1] else 0
+            for r in range(filled):
+                panel[start + place(k, r)] = element(x, first + r, k, scale)
+            for r in range(filled, across):
+                panel[start + place(k, r)] = 0
 
     return fill
 
