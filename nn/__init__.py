@@ -16,6 +16,7 @@ from .quantize import QuantizedParameter, quantize
 from .recompute import recompute
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
+from .summary import summary
 from .tape import no_grad
 from .tensor import Tensor, apply
 from .trainer import Trainer
@@ -66,4 +67,5 @@ __all__ = [
     "rotary_tables",
     "schedule",
     "stream_tokens",
+    "summary",
 ]
