@@ -78,7 +78,10 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
 )
 @_setting("--weight-decay", type=float, group="Learning", help="On matrices only.")
 @_setting("--clip", type=float, group="Learning", help="Largest norm of the gradient; 0: any.")
-@_setting("--precision", group="Learning", help="Of products: highest, high or medium. [medium, where it is faster]")
+@_setting("--dtype", group="Learning", help="Of weights, activations and gradients: float32, or bfloat16 on a GPU.")
+@_setting(
+    "--precision", group="Learning", help="Of float32 products: highest, high or medium. [medium, where it is faster]"
+)
 @_setting("--recompute/--keep", default=None, group="Learning", help="Less memory for more time. [keep]")
 @_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
 @_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
@@ -213,10 +216,11 @@ def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int)
     budget += [f"{config.minutes:g} minutes"] if config.minutes else []
     start = f", from step {trainer.step:,}" if trainer.step else ""
     used = usable_precision(config.precision)
+    stored = "" if config.dtype == "float32" else f"{config.dtype}; "
     instead = "" if used == config.precision else f", as this processor has no unit for {config.precision}"
     click.echo(
         f"training   {' or '.join(budget)}{start}; {config.batch_size * config.accumulate} windows of "
-        f"{shape.context} tokens a step; precision {used}{instead}; seed {config.seed}"
+        f"{shape.context} tokens a step; {stored}precision {used}{instead}; seed {config.seed}"
     )
 
 

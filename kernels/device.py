@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 log = logging.getLogger("octavo.kernels")
@@ -22,6 +23,15 @@ _PAGE = mmap.PAGESIZE
 _HUGE_PAGE = 1 << 21
 _LARGE = 1 << 24  # bytes of a block from which its memory is worth page faults
 _OWN: dict[str, Any] = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+"""Eight bits of a float32's precision, its range, and half its memory. NumPy counts it among its dtypes "V"."""
+
+
+def is_float(dtype: np.dtype) -> bool:
+    """Whether a dtype is one of real numbers."""
+    return dtype.kind == "f" or dtype == BFLOAT16
 
 
 class Memory(NamedTuple):
@@ -315,9 +325,9 @@ def copy(x: Any, out: Any) -> None:
     device = of(out)
     x = to(x, device)
     if device == "cpu":
-        np.copyto(out, x, casting="same_kind")
+        np.copyto(out, x, casting="unsafe" if BFLOAT16 in (x.dtype, out.dtype) else "same_kind")
     else:
-        import_module(".cuda.pointwise", __package__).copy(x, out)
+        import_module(".cuda.pointwise", __package__).copy(bits(x), bits(out))
 
 
 @lru_cache(256)
@@ -330,7 +340,15 @@ def cast(x: Any, dtype: np.dtype) -> Any:
     """`x` with elements of a float dtype; itself if they are."""
     if x.dtype == dtype:
         return x
-    return x.astype(dtype) if of(x) == "cpu" else import_module(".cuda.pointwise", __package__).cast(x, dtype)
+    if of(x) == "cpu":
+        return x.astype(dtype)
+    found = import_module(".cuda.pointwise", __package__).cast(bits(x), np.uint16 if dtype == BFLOAT16 else dtype)
+    return found.view(BFLOAT16) if dtype == BFLOAT16 else found
+
+
+def bits(x: Any) -> Any:
+    """What kernels take for an array: one of bfloat16 as uint16, any other as it is."""
+    return x.view(np.uint16) if x.dtype == BFLOAT16 else x
 
 
 def cache_folder(device: str = "cpu") -> Path:

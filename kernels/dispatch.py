@@ -9,12 +9,18 @@ The shape string has a term for each array argument, then for each output. A cap
 wherever it stands; `S...` any number of sizes, the same wherever it stands; a bare `...` broadcasts; `*P` is a list
 of arrays; `R...` that appears only on the right depends on parameters; `()` is a single number. Annotations say the
 rest: `Floats`, `Ints` and `Bools` are arrays, `Arrays` of any kind, `Constants` and `Targets` those of which the op
-gives no gradient; `Floats | None` may be left out, `Literal` and `Interval` bound a parameter.
+gives no gradient, `Sums` losses and statistics; `Floats | None` may be left out, `Literal` and `Interval` bound a
+parameter.
 
 What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
 inputs, outputs, parameters, `<input>_shape` (of a list: a list), or what the op computes on the side (`saves=`), in
 which case its body and its kernels take a last parameter `save` and return those values after the outputs (None where
 save is false).
+
+All floats of a call have one dtype, that of their promotion in NumPy, but for `Sums` and `Doubles`. In bfloat16 an op
+returns bfloat16, and float32 where it is annotated to return `Sums` or where its backward op asks for such. Kernels of
+CUDA take bfloat16 as its bits, and add in float32. Those of the CPU never see it, nor those that a module of CUDA
+lists in `WIDENED`: their arguments are widened to float32 and their results rounded.
 """
 
 import inspect
@@ -22,12 +28,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from importlib import import_module
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from . import device
-from .signature import ONE, Array, array_argument, describe, filled, is_discrete, match, rule_of
+from .device import BFLOAT16, is_float
+from .signature import ONE, Array, BFloats, Sums, array_argument, describe, filled, is_discrete, match, rule_of
 
 registry: dict[str, "Op"] = {}
 _watches: list[Callable[..., Any]] = []
@@ -112,7 +119,9 @@ class Op:
         ]
         self.__signature__ = inspect.Signature(public, return_annotation=hints.get("return"))
         self.differentiable = [a.name for a in self.arrays if a.kind in ("float", "any")]
-        self.discrete = is_discrete(hints.get("return"))
+        returned = hints.get("return")
+        self.discrete = is_discrete(returned)
+        self._returned = get_args(returned) if get_origin(returned) is tuple else (returned,)
 
     def _validate(self) -> None:
         words = [w is not None for w in (self.backward_name, self.backward_of, self.no_gradient)]
@@ -152,7 +161,10 @@ class Op:
     def forward(self, *args: Any, save: bool = True, **kwargs: Any) -> tuple[Any, tuple[Any, ...]]:
         """(outputs, what `backward` takes after the output gradients; empty if `save` is false)."""
         bound = self._bind(args, kwargs)
-        run = self._choose(self._checked(bound))
+        backend, narrow = self._checked(bound)
+        run = self._choose(backend)
+        if narrow and not self.view:
+            run = partial(self._in_bfloat16, run, backend)
         for watch in _watches:
             run = partial(watch, self, run)
         results = run(*bound, save) if self.takes_save else run(*bound)
@@ -184,7 +196,7 @@ class Op:
                 raise TypeError(f"{self.name}: missing argument {self.names[i]!r}")
         return bound
 
-    def _checked(self, args: list[Any]) -> str:
+    def _checked(self, args: list[Any]) -> tuple[str, bool]:
         """`_check`, but for what has passed it before: a program calls an op with the same shapes again and again."""
         try:
             arrays = device.BACKENDS
@@ -201,18 +213,19 @@ class Op:
                 self._passed[key] = found
         return found
 
-    def _check(self, args: list[Any]) -> str:
-        """Check what metadata show, and bring float arguments to one dtype; returns the backend."""
+    def _check(self, args: list[Any]) -> tuple[str, bool]:
+        """Check what metadata show, and bring floats to one dtype; returns the backend, and if that is bfloat16."""
         sizes: dict[str, Any] = {}
         backend = ""
-        dtype = None
-        mixed = False
+        dtypes: set[np.dtype] = set()
+        sums: set[np.dtype] = set()
         for i, array in enumerate(self.arrays):
             x = args[i]
             if (x is None and array.optional) or (x is ONE and array.takes_one):
                 continue
             if array.is_list:
                 backend = self._check_list(array, x, sizes, backend)
+                dtypes.update(y.dtype for y in x if is_float(y.dtype))
                 continue
             where = "cpu" if type(x) is np.ndarray else self._device(array.name, x)
             if backend and where != backend:
@@ -223,9 +236,8 @@ class Op:
             backend = where
             if not array.takes(x.dtype):
                 self._fail(array, sizes, x)
-            if x.dtype.kind == "f" and array.kind != "float64":
-                mixed = mixed or (dtype is not None and x.dtype != dtype)
-                dtype = x.dtype
+            if is_float(x.dtype) and array.kind != "float64":
+                (sums if array.kind == "sum" else dtypes).add(x.dtype)
             known = len(sizes)
             if not match(array.term, x.shape, sizes):
                 self._fail(array, dict([*sizes.items()][:known]), x)
@@ -234,9 +246,10 @@ class Op:
                 raise ValueError(f"{self.name}: {name}: expected {describe(rule)}, got {args[i]!r}")
         if self._check_more is not None:
             self._check_more(*args)
-        if mixed:
-            self._promote(args)
-        return backend
+        if BFLOAT16 in sums or (dtypes and not self.in_place and len(dtypes | sums) > 1):
+            self._promote(args, dtypes)
+            dtypes = {np.result_type(*dtypes)} if dtypes else dtypes
+        return backend, BFLOAT16 in dtypes
 
     def _check_list(self, array: Array, xs: Any, sizes: dict[str, Any], backend: str) -> str:
         if not isinstance(xs, (list, tuple)):
@@ -249,7 +262,7 @@ class Op:
             backend = where
             if not array.takes(x.dtype):
                 raise TypeError(f"{self.name}: {array.name}[{i}]: expected {array.dtypes}, got {x.dtype} {x.shape}")
-            shapes.append((x.shape, x.dtype))
+            shapes.append((x.shape, _wide(x.dtype) if self.in_place else x.dtype))
         expected = sizes.setdefault(array.term[0], shapes)
         if shapes != expected:
             k = next((k for k, (a, b) in enumerate(zip(shapes, expected, strict=False)) if a != b), None)
@@ -264,12 +277,37 @@ class Op:
         except TypeError as error:
             raise TypeError(f"{self.name}: {name}: {error}") from None
 
-    def _promote(self, args: list[Any]) -> None:
-        one = [i for i, a in enumerate(self.arrays) if not a.is_list and a.kind != "float64"]
-        floats = [i for i in one if hasattr(args[i], "dtype") and args[i].dtype.kind == "f"]
-        dtype = np.result_type(*(args[i].dtype for i in floats))
-        for i in floats:
-            args[i] = device.cast(args[i], dtype)
+    def _promote(self, args: list[Any], dtypes: set[np.dtype]) -> None:
+        dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float32)
+        for i, array in enumerate(self.arrays):
+            if array.kind != "float64":
+                args[i] = _cast(args[i], _wide(dtype) if array.kind == "sum" else dtype)
+
+    def _in_bfloat16(self, run: Callable[..., Any], backend: str, *args: Any) -> Any:
+        """`run` on arguments as the backend takes them for bfloat16; its results as the op returns them."""
+        native = backend == "cuda" and self.name not in self._widened
+        count = len(self.arrays)
+        taken = [_each(device.bits if native else _widen, x) for x in args[:count]]
+        results = run(*taken, *args[count:])
+        if self.in_place:
+            for k, (own, changed) in enumerate(zip(args, taken, strict=False)):
+                if k != 1:  # gradients, or what is added
+                    _write_back(own, changed)
+            return results
+        if not isinstance(results, tuple):
+            return results if self._wide[0] else _each(_narrow, results)
+        return tuple(x if wide else _each(_narrow, x) for x, wide in zip(results, self._wide, strict=True))
+
+    @cached_property
+    def _wide(self) -> list[bool]:
+        """Of each output, then of what is saved on the side: whether it stays as it is where arguments are bfloat16."""
+        kinds = {a.name: a.kind for a in self.backward.arrays} if self.backward_name else {}
+        outputs = [hint in (Sums, BFloats) for hint in self._returned[: len(self.outputs)]]
+        return outputs + [kinds[name] in ("sum", "float64") for name in self.saves]
+
+    @cached_property
+    def _widened(self) -> tuple[str, ...]:
+        return getattr(import_module(f".cuda.{self.family}", __package__), "WIDENED", ())
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
@@ -299,7 +337,7 @@ class Op:
         return found
 
     @cached_property
-    def _passed(self) -> dict[Any, str]:
+    def _passed(self) -> dict[Any, tuple[str, bool]]:
         return {}
 
     @cached_property
@@ -376,6 +414,40 @@ def seal() -> None:
                 f"op {made.backward.name}: expected a gradient for each of {', '.join(made.differentiable)}, "
                 f"got {len(made.backward.outputs)} outputs"
             )
+
+
+def _wide(dtype: np.dtype) -> np.dtype:
+    """The dtype in which sums are made."""
+    return np.dtype(np.float32) if dtype == BFLOAT16 else dtype
+
+
+def _each(change: Callable[[Any], Any], x: Any) -> Any:
+    """`change` of an array, or of each in a list; anything else as it is."""
+    if isinstance(x, (list, tuple)):
+        return [_each(change, y) for y in x] if x and device.is_array(x[0]) else x
+    return change(x) if device.is_array(x) else x
+
+
+def _cast(x: Any, dtype: np.dtype) -> Any:
+    return _each(lambda y: device.cast(y, dtype) if is_float(y.dtype) else y, x)
+
+
+def _widen(x: Any) -> Any:
+    return device.cast(x, _wide(x.dtype)) if x.dtype == BFLOAT16 else x
+
+
+def _narrow(x: Any) -> Any:
+    """A result in bfloat16: of its bits, or of float32."""
+    if x.dtype == np.uint16:
+        return x.view(BFLOAT16)
+    return device.cast(x, BFLOAT16) if x.dtype == np.float32 else x
+
+
+def _write_back(own: Any, changed: Any) -> None:
+    """What an op in place did to a list that it was given copies of."""
+    for x, y in zip(own, changed, strict=True) if isinstance(own, (list, tuple)) else ():
+        if y is not x and y.dtype != np.uint16 and getattr(x.flags, "writeable", True):
+            device.copy(y, x)
 
 
 def _shape(x: Any) -> Any:

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union, get_ar
 
 import numpy as np
 
+from .device import BFLOAT16, is_float
+
 Floats: TypeAlias = Annotated[np.ndarray, "float"]
 Ints: TypeAlias = Annotated[np.ndarray, "integer"]
 Bools: TypeAlias = Annotated[np.ndarray, "boolean"]
 Arrays: TypeAlias = Annotated[np.ndarray, "any"]  # has a gradient if it holds floats
 Constants: TypeAlias = Annotated[np.ndarray, "constant"]  # floats of which the op gives no gradient
 Doubles: TypeAlias = Annotated[np.ndarray, "float64"]  # whatever the dtype of the others: saved for a backward op
+Sums: TypeAlias = Annotated[np.ndarray, "sum"]  # losses and statistics: float32 where the others are bfloat16
 Targets: TypeAlias = Annotated[np.ndarray, "float or integer"]  # ids, or floats of which the op gives no gradient
 BFloats: TypeAlias = Annotated[np.ndarray, "uint16 (bits of bfloat16)"]
 Compact: TypeAlias = Annotated[np.ndarray, "int8 or uint16 (bits of bfloat16)"]
@@ -25,11 +28,12 @@ KINDS = {  # kinds of dtypes, or dtypes
     "any": ("f", "i", "u", "b"),
     "constant": ("f",),
     "float64": ("f",),
+    "sum": ("f",),
     "float or integer": ("f", "i", "u"),
     "uint16 (bits of bfloat16)": ("u2",),
     "int8 or uint16 (bits of bfloat16)": ("i1", "u2"),
 }
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64), BFLOAT16)
 
 
 class Interval(NamedTuple):
@@ -78,12 +82,15 @@ class Array(NamedTuple):
     @property
     def dtypes(self) -> str:
         """The kind in words."""
-        return re.sub(r"\b(float|constant)\b", "float32 or float64", self.kind)
+        words = re.sub(r"\bfloat or\b", "float32, float64, bfloat16 or", self.kind)
+        return re.sub(r"\b(float|constant|sum)\b", "float32, float64 or bfloat16", words)
 
     def takes(self, dtype: np.dtype) -> bool:
         """Whether arrays of a dtype may come here."""
         kinds = KINDS[self.kind]
-        return dtype.str[1:] in kinds or (dtype.kind in kinds and (dtype.kind != "f" or dtype in FLOATS))
+        if is_float(dtype):
+            return "f" in kinds and dtype in FLOATS
+        return dtype.str[1:] in kinds or dtype.kind in kinds
 
 
 def require_ids(name: str, ids: np.ndarray, size: int, ignore_index: int | None = None, low: int = 0) -> None:

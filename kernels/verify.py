@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from . import device
@@ -81,7 +82,7 @@ def _enter(row: Row, op: Op, args: tuple[Any, ...], pairs: list[tuple[np.ndarray
 
 def _difference(got: np.ndarray, expected: np.ndarray) -> tuple[float, float, int]:
     """(error, the same in ulps, how many are finite in one alone)."""
-    if got.dtype.kind != "f":
+    if not device.is_float(got.dtype):
         share = float(np.mean(got != expected)) if got.size else 0.0
         return share, share, 0
     finite = np.isfinite(expected)
@@ -89,7 +90,7 @@ def _difference(got: np.ndarray, expected: np.ndarray) -> tuple[float, float, in
     both = finite & np.isfinite(got)
     largest = np.abs(expected[both]).max(initial=0.0)
     error = float(np.abs(got[both] - expected[both]).max(initial=0.0) / largest) if largest else 0.0
-    return error, error / float(np.finfo(got.dtype).eps), strays
+    return error, error / float(ml_dtypes.finfo(got.dtype).eps), strays
 
 
 def _double(x: Any) -> Any:
@@ -98,7 +99,7 @@ def _double(x: Any) -> Any:
     if not device.is_array(x):
         return x
     x = device.to(x, "cpu")
-    return x.astype(np.float64) if x.dtype.kind == "f" else x
+    return x.astype(np.float64) if device.is_float(x.dtype) else x
 
 
 def _arrays(values: Any) -> list[np.ndarray]:

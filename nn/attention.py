@@ -13,7 +13,7 @@ __all__ = ["CausalSelfAttention", "KVCache"]
 
 
 class KVCache:
-    """Keys and values of one layer, for up to `capacity` positions; dtype uint16 keeps them in bfloat16."""
+    """Keys and values of one layer, for up to `capacity` positions; dtype uint16 keeps bits of bfloat16."""
 
     def __init__(self, batch: int, capacity: int, heads: int, size: int, dtype: np.dtype, place: str = "cpu"):
         # Position by position, so that all that is there lies together.
@@ -32,7 +32,7 @@ class KVCache:
             raise ValueError(
                 f"KVCache: no room for {keys.shape[1]} more positions: {start} of {len(self.keys)} are taken"
             )
-        if self.keys.dtype.kind != "f":
+        if self.keys.dtype == np.uint16:
             keys, values = registry["to_bf16"](keys), registry["to_bf16"](values)
         device.copy(keys.transpose(1, 0, 2, 3), self.keys[start:end])
         device.copy(values.transpose(1, 0, 2, 3), self.values[start:end])
@@ -104,7 +104,7 @@ class CausalSelfAttention(Module):
         return self.dropout(self.proj(out.reshape(batch, time, -1)))
 
     def cache(self, batch: int, capacity: int) -> KVCache:
-        """An empty cache for this layer; in bfloat16 where its weights are quantized."""
+        """An empty cache for this layer; in bfloat16 where its weights are, or are quantized."""
         dtype = self.qkv.weight.dtype
         dtype = dtype if dtype.kind == "f" else np.dtype("u2")
         return KVCache(batch, capacity, self.kv_heads, self.head_size, dtype, self.qkv.weight.device)

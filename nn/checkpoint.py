@@ -102,8 +102,8 @@ class Checkpoint:
         model = ARCHITECTURES[self.architecture][1](self.config)
         random.set_state(before)
         dtypes = {x.dtype for x in self.weights.values()}
-        if dtypes == {np.dtype(np.float64)}:
-            model.to(np.float64)
+        if len(dtypes) == 1 and device.is_float(dtype := dtypes.pop()):
+            model.to(dtype)
         self._fit(model.load_state_dict, self.weights)
         return model
 
@@ -175,8 +175,9 @@ def checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 def _not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
     """The name of an array that has NaN or infinity, if any: minimum and maximum show it without a copy."""
     for name, x in arrays.items():
-        if x.size and x.dtype.kind == "f" and not (np.isfinite(x.min()) and np.isfinite(x.max())):
-            return name
+        with np.errstate(invalid="ignore"):  # bfloat16 warns
+            if x.size and device.is_float(x.dtype) and not (np.isfinite(x.min()) and np.isfinite(x.max())):
+                return name
     return None
 
 

@@ -91,6 +91,6 @@ class Computed(Shaped):
     def _operand(self, other: Any) -> Any:
         if isinstance(other, (bool, int, float)):
             dtype = self.data.dtype
-            dtype = np.dtype(np.float64) if isinstance(other, float) and dtype.kind != "f" else dtype
+            dtype = np.dtype(np.float64) if isinstance(other, float) and not device.is_float(dtype) else dtype
             return device.number(other, dtype, device.of(self.data))
         return other if isinstance(other, Computed) or device.is_array(other) else NotImplemented

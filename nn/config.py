@@ -10,6 +10,7 @@ from .schedule import SCHEDULES
 
 __all__ = ["OPTIMIZERS", "TrainConfig"]
 
+DTYPES = ("float32", "bfloat16")
 OPTIMIZERS = ("adamw", "lion", "muon", "sgd")
 
 
@@ -51,6 +52,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "eps": _number(0, above=True),
     "weight_decay": _number(0),
     "clip": _number(0),
+    "dtype": (f"one of {', '.join(DTYPES)}", lambda value: value in DTYPES),
     "precision": (f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
     "recompute": ("true or false", lambda value: type(value) is bool),
     "eval_every": _whole(0),
@@ -77,7 +79,9 @@ class TrainConfig:
         betas: of AdamW, as `eps`, and of Lion; the first is the momentum of Muon and SGD.
         weight_decay: for matrices only.
         clip: the gradient's norm is cut to this; 0 leaves it.
-        precision: of products, as in `octavo.precision`; "medium" also halves what is kept for them in between.
+        dtype: of parameters, activations and gradients; the optimiser's state, which has a float32 copy of bfloat16
+            parameters, sums and losses are float32.
+        precision: of float32 products, as in `octavo.precision`; "medium" also halves what is kept for them in between.
         recompute: keep what enters each block, and compute the rest again in the backward pass: memory for time.
         eval_every: steps between estimates of the losses, each from `eval_batches` batches of a split; 0: none.
         sample_every: steps between samples of text; 0: none.
@@ -101,6 +105,7 @@ class TrainConfig:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip: float = 1.0
+    dtype: str = "float32"
     precision: str = "highest"
     recompute: bool = False
     eval_every: int = 250

@@ -123,7 +123,7 @@ class _Watch:
 def _arrays(named: Any) -> Iterator[tuple[str, np.ndarray]]:
     """(name, array) of float arrays; those of a list are numbered."""
     for name, x in named:
-        if device.is_array(x) and x.dtype.kind == "f":
+        if device.is_array(x) and device.is_float(x.dtype):
             yield name, x
         elif isinstance(x, (list, tuple)):
             yield from _arrays((f"{name}[{i}]", y) for i, y in enumerate(x))

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from functools import partial, update_wrapper
 from typing import Any
 
-from ..kernels import Op, registry
+from ..kernels import Op, device, registry
 from . import random
 from .tensor import Tensor, apply
 
 
 def attention(q: Tensor, k: Any, v: Any, causal: bool = True, scale: float | None = None) -> Tensor:
     """`kernels.attention`; `kernels.attention_bf16` where keys and values are in bfloat16."""
-    name = "attention" if k.dtype.kind == "f" else "attention_bf16"
+    name = "attention" if device.is_float(k.dtype) else "attention_bf16"
     return apply(registry[name], q, k, v, causal, scale)
 
 
@@ -38,7 +38,7 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
 
 def embedding(ids: Any, weight: Any) -> Tensor:
     """`kernels.embedding`; `kernels.embedding_quantized` where the weight is a `QuantizedParameter`."""
-    if weight.dtype.kind == "f":
+    if device.is_float(weight.dtype):
         return apply(registry["embedding"], ids, weight)
     return apply(registry["embedding_quantized"], ids, weight, weight.scale)
 
@@ -50,14 +50,14 @@ def gather(x: Tensor, dim: int, index: Any) -> Tensor:
 
 def linear(x: Tensor, weight: Any, bias: Any = None, activation: str = "none") -> Tensor:
     """`kernels.linear`; `kernels.linear_quantized` where the weight is a `QuantizedParameter`."""
-    if weight.dtype.kind == "f":
+    if device.is_float(weight.dtype):
         return apply(registry["linear"], x, weight, bias, activation)
     return apply(registry["linear_quantized"], x, weight, weight.scale, bias, activation)
 
 
 def linear_cross_entropy(x: Tensor, weight: Any, *args: Any, **options: Any) -> Any:
     """`kernels.linear_cross_entropy`; the weight of a `QuantizedParameter` is widened first, whole."""
-    if weight.dtype.kind != "f":
+    if not device.is_float(weight.dtype):
         weight = weight.widened()
     return apply(registry["linear_cross_entropy"], x, weight, *args, **options)
 

@@ -19,6 +19,7 @@ class Joint(Optimizer):
     def __init__(self, *optimizers: Optimizer):
         self.optimizers = optimizers
         super().__init__([p for o in optimizers for p in o.params], optimizers[0].lr if optimizers else 0.0, 0.0)
+        self.state = {}  # each keeps its own
 
     def step(self, grad_scale: float = 1.0) -> None:
         self.step_count += 1

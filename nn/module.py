@@ -1,6 +1,7 @@
 """Modules: parameters and other modules under names, in a tree."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -97,19 +98,21 @@ class Module:
             parameter.zero_grad()
 
     def to(self, what: Any) -> "Module":
-        """Move all parameters to a device ("cpu", "cuda", "auto"), or change their dtype to float32 or float64.
+        """Move all parameters to a device ("cpu", "cuda", "auto"), or give them a dtype: float32, float64 or bfloat16.
 
         Their gradients are forgotten; make the optimiser afterwards. Raises RuntimeError for a device that cannot be
         had, with the cause and the cure.
         """
-        place = device.choose(what) if isinstance(what, str) and not what.startswith("float") else None
-        if place is None and np.dtype(what) not in (np.float32, np.float64):
-            raise TypeError(f"to: expected float32 or float64, got {np.dtype(what)}")
-        if place is None:
+        if isinstance(what, str) and "float" not in what:
+            change = partial(device.to, device=device.choose(what))
+        else:
+            dtype = device.BFLOAT16 if what == "bfloat16" else np.dtype(what)
+            if dtype not in (np.float32, np.float64, device.BFLOAT16):
+                raise TypeError(f"to: expected float32, float64 or bfloat16, got {dtype}")
             self._require_floats("to")
+            change = partial(device.cast, dtype=dtype)
         for parameter in self.parameters():
-            data = parameter.data
-            parameter.data = device.cast(data, np.dtype(what)) if place is None else device.to(data, place)
+            parameter.data = change(parameter.data)
             parameter.zero_grad()
             parameter.changed()
         return self
@@ -142,7 +145,7 @@ class Module:
             faults += [f"unexpected {name}" for name in state if name not in parameters]
         for name, parameter in parameters.items():
             array = state.get(name)
-            if array is not None and (array.shape != parameter.shape or array.dtype.kind != "f"):
+            if array is not None and (array.shape != parameter.shape or not device.is_float(array.dtype)):
                 faults.append(f"{name}: expected floats of shape {parameter.shape}, got {array.dtype} {array.shape}")
         if faults:
             shown = "; ".join(faults[:20]) + (f"; and {len(faults) - 20} more" if len(faults) > 20 else "")
@@ -153,7 +156,7 @@ class Module:
 
     def _require_floats(self, what: str) -> None:
         for name, parameter in self.named_parameters():
-            if parameter.dtype.kind != "f":
+            if not device.is_float(parameter.dtype):
                 raise ValueError(f"{what}: {name} is quantized; use the model as it was before, and quantize it after")
 
     def describe(self) -> str:

@@ -25,12 +25,15 @@ class Group:
 class Optimizer:
     """What all optimisers share: groups of parameters, arrays of state for each parameter, the count of steps.
 
+    Of bfloat16 parameters it keeps masters in float32, which steps change and parameters are rounded from, or steps
+    of less than a 256th of a parameter would change nothing; its other state is float32 then, too.
+
     Args:
         params: parameters, or groups of them.
         lr, weight_decay: for every group that has none of its own; `lr` may be changed between steps.
 
     Raises:
-        ValueError: no parameters, one given twice, or a hyperparameter out of range.
+        ValueError: no parameters, one given twice, some of bfloat16 and some not, or a hyperparameter out of range.
     """
 
     slots: tuple[str, ...] = ()
@@ -48,7 +51,18 @@ class Optimizer:
         if len({id(p) for p in self.params}) < len(self.params):
             raise ValueError("optimizer: a parameter was given twice")
         self.step_count = 0
-        self.state = {s: [device.zeros(p.shape, p.dtype, p.device) for p in self.params] for s in self.slots}
+        self.has_masters = self.params[0].dtype == device.BFLOAT16
+        if any((p.dtype == device.BFLOAT16) != self.has_masters for p in self.params):
+            raise ValueError(
+                "optimizer: expected parameters of one dtype, got bfloat16 and others; make two optimisers"
+            )
+        dtype = np.dtype(np.float32)
+        self.state = {
+            slot: [device.zeros(p.shape, dtype if self.has_masters else p.dtype, p.device) for p in self.params]
+            for slot in self.slots
+        }
+        if self.has_masters:
+            self.state["masters"] = [device.cast(p.data, dtype) for p in self.params]
 
     def step(self, grad_scale: float = 1.0) -> None:
         """Change every parameter that has a gradient, which counts `grad_scale` times."""
@@ -62,11 +76,23 @@ class Optimizer:
             params = [self.params[i] for i in at]
             state = [[self.state[slot][i] for i in at] for slot in self.slots]
             lr = self.lr if group.lr is None else group.lr
-            self._update([p.data for p in params], [p.grad for p in params], state, group, lr, grad_scale)
+            own, copies = [p.data for p in params], None
+            if self.has_masters:
+                own, copies = [self.state["masters"][i] for i in at], own
+            self._update(own, [p.grad for p in params], state, group, lr, grad_scale, copies)
             for p in params:
                 p.changed()
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self,
+        params: list,
+        grads: list,
+        state: list[list],
+        group: Group,
+        lr: float,
+        grad_scale: float,
+        copies: list | None,
+    ) -> None:
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -119,9 +145,18 @@ class AdamW(Optimizer):
         self.betas = _betas(betas)
         self.eps = _at_least_zero("eps", eps)
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self,
+        params: list,
+        grads: list,
+        state: list[list],
+        group: Group,
+        lr: float,
+        grad_scale: float,
+        copies: list | None,
+    ) -> None:
         registry["adamw_"](
-            params, grads, *state, self.step_count, lr, *self.betas, self.eps, group.weight_decay, grad_scale
+            params, grads, *state, self.step_count, lr, *self.betas, self.eps, group.weight_decay, grad_scale, copies
         )
 
 
@@ -143,8 +178,17 @@ class Lion(Optimizer):
         super().__init__(params, lr, weight_decay)
         self.betas = _betas(betas)
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
-        registry["lion_"](params, grads, *state, lr, *self.betas, group.weight_decay, grad_scale)
+    def _update(
+        self,
+        params: list,
+        grads: list,
+        state: list[list],
+        group: Group,
+        lr: float,
+        grad_scale: float,
+        copies: list | None,
+    ) -> None:
+        registry["lion_"](params, grads, *state, lr, *self.betas, group.weight_decay, grad_scale, copies)
 
 
 class Muon(Optimizer):
@@ -174,7 +218,16 @@ class Muon(Optimizer):
         if vectors := [p.shape for p in self.params if p.ndim < 2]:
             raise ValueError(f"Muon: expected matrices, got parameters of shape {vectors[0]}; give those to AdamW")
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self,
+        params: list,
+        grads: list,
+        state: list[list],
+        group: Group,
+        lr: float,
+        grad_scale: float,
+        copies: list | None,
+    ) -> None:
         registry["muon_"](
             params,
             grads,
@@ -185,6 +238,7 @@ class Muon(Optimizer):
             grad_scale,
             self.nesterov,
             self.adjust_lr_fn,
+            copies=copies,
         )
 
 
@@ -205,9 +259,20 @@ class SGD(Optimizer):
         self.slots = ("momentum_buffers",) if momentum else ()
         super().__init__(params, lr, weight_decay)
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self,
+        params: list,
+        grads: list,
+        state: list[list],
+        group: Group,
+        lr: float,
+        grad_scale: float,
+        copies: list | None,
+    ) -> None:
         buffers = state[0] if state else None
-        registry["sgd_"](params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale, self.nesterov)
+        registry["sgd_"](
+            params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale, self.nesterov, copies
+        )
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[Group]:

@@ -29,8 +29,8 @@ class QuantizedParameter(Parameter):
 def quantize(model: GPT, form: str) -> GPT:
     """Round the weights of a model's linear layers and token embedding, in place: it can then generate, but not train.
 
-    Norms, biases and positions stay as they are, sums are float32, and `KVCache` holds bfloat16. The former weights
-    are freed, unless something else refers to them, and cannot be had back.
+    Norms, biases and positions stay as they are, in float32, as are sums, and `KVCache` holds bfloat16. The former
+    weights are freed, unless something else refers to them, and cannot be had back.
 
     Args:
         form: "int8", whole numbers with a scale for each row: an error of at most max|row| / 254; "bf16": a relative
@@ -47,6 +47,8 @@ def quantize(model: GPT, form: str) -> GPT:
     layers = [m for m in model.modules() if isinstance(m, (Linear, Embedding)) and m is not model.wpe]
     if any(isinstance(layer.weight, QuantizedParameter) for layer in layers):
         raise ValueError("quantize: the model is quantized already; start from its float32 weights")
+    if model.wte.weight.dtype == device.BFLOAT16:
+        model.to(np.float32)
     made = {id(layer.weight): QuantizedParameter(layer.weight.data, form) for layer in layers}
     for layer in layers:
         layer.weight = made[id(layer.weight)]

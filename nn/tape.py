@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..kernels import Op, device, registry
+from ..kernels import ONE, Op, device, registry
 from ..kernels.device import precision
 
 __all__ = [
@@ -262,8 +262,11 @@ def _like(value: Any) -> tuple[tuple[int, ...], np.dtype, str]:
 
 
 def _gradient(output: tuple[tuple[int, ...], np.dtype, str], received: dict[int, Any], slots: Iterator[int]) -> Any:
+    """What an output received, in its dtype: an op that promoted it gives a gradient of the wider one."""
     found = received.get(next(slots))
-    return device.zeros(*output) if found is None else found
+    if found is None:
+        return device.zeros(*output)
+    return found if found is ONE else device.cast(found, output[1])
 
 
 def _flat(values: Any) -> Iterator[Any]:

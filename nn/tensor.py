@@ -34,7 +34,7 @@ class Tensor(Computed):
 
     def __init__(self, data: Any, requires_grad: bool = False):
         self.data = _array(data)
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and not device.is_float(self.data.dtype):
             raise TypeError(f"requires_grad: expected a float tensor, got {self.data.dtype}")
         self.grad = None
         self._hooks: list[Any] = []

@@ -53,7 +53,7 @@ class Trainer:
     """Trains a model within a budget.
 
     Args:
-        model: a GPT; its parameters are updated in place.
+        model: a GPT; its parameters are updated in place, in bfloat16 if the config says so.
         config: how to train.
         train: (N,) tokens, or a source of whole batches of `batch_size` · `accumulate` windows.
         val: (M,) tokens; None: no validation.
@@ -84,6 +84,8 @@ class Trainer:
     ) -> None:
         self.model, self.config, self.callbacks = model, config, tuple(callbacks)
         model.recompute = model.recompute or config.recompute
+        if config.dtype == "bfloat16":
+            model.to(config.dtype)
         self.optimizer = optimizer_for(model, config)
         self.step = 0
         context = model.config.context

@@ -19,6 +19,7 @@ from octavo.kernels.cpu import unit
 from octavo.kernels.cpu.kernel import kernels
 
 DTYPES = (np.float32, np.float64)
+BFLOAT16 = device.BFLOAT16
 BACKENDS = ("cpu",)
 GRADIENT_SIZE = 300
 
@@ -122,6 +123,41 @@ def on_device(op: Op, most: float = 3000) -> None:
                     _compare(f"{where}: result {r}", g, e, dtype, ulps, r < typed)
                     assert first is None or _same_bits(g, first[r]), f"{where}: result {r} differs from the first run's"
                 first = got
+
+
+def in_bfloat16(op: Op, place: str = "cpu", most: float = 600) -> None:
+    """2. in bfloat16: samples of at most so many elements in all, or the smallest one.
+
+    The reference is of the same, rounded, arguments. Results have been rounded once more, by at most 2^-8, and on a
+    GPU so may have been what they were made of; losses and statistics are as near as in float32.
+    """
+    ulps = find(op.name).ulps
+    samples = sorted(samples_of(op), key=Sample.size)
+    kinds = {a.name: a.kind for a in op.arrays}
+    for sample in (s for s in samples if s is samples[0] or s.size() <= most):
+        bound = op._bind(list(sample.args), sample.kwargs)
+        dtypes = [{"sum": np.float32, "float64": np.float64}.get(kinds.get(name), BFLOAT16) for name in op.names]
+        args = [_cast(x, dtype) for x, dtype in zip(bound, dtypes, strict=True)]
+        expected = _results(op, [_cast(_copy(x), np.float64) for x in args], reference=True)
+        moved = [_moved(_copy(x), False) if place == "cuda" else _copy(x) for x in args]
+        with np.errstate(all="ignore"):
+            found = op._in_bfloat16(op._choose(place), place, *moved, *([True] if op.takes_save else []))
+        if op.in_place:
+            found = [x for a, xs in zip(op.arrays, moved, strict=False) if a.is_list and xs is not None for x in xs]
+        wide = [False] * len(expected) if op.in_place or len(op._wide) != len(expected) else op._wide
+        results = _flat(found if isinstance(found, (tuple, list)) else [found])
+        where = f"{op.name}{sample} bfloat16 on {place}"
+        for k, (g, e, stays) in enumerate(zip(results, expected, wide, strict=True)):
+            got = g if g is None else device.to(g, "cpu")
+            with np.errstate(over="ignore"):
+                e = e if e is None or e.dtype.kind != "f" else e.astype(np.float32)
+            if e is None or e.dtype.kind != "f":
+                _compare(f"{where}: result {k}", got, e, np.float32, ulps, False)
+                continue
+            is_rounded = got.dtype == BFLOAT16
+            assert is_rounded != (stays or got.dtype == np.float64), f"{where}: result {k} is {got.dtype}"
+            roundings = is_rounded * (2 if place == "cuda" else 1) * 2**-8 / np.finfo(np.float32).eps
+            _compare(f"{where}: result {k}", got.astype(np.float32), e, np.float32, ulps + roundings, False)
 
 
 @contextmanager
@@ -358,7 +394,7 @@ def _same_bits(a: Any, b: Any) -> bool:
 def _cast(x: Any, dtype: Any) -> Any:
     if isinstance(x, (list, tuple)) and x and isinstance(x[0], np.ndarray):
         return type(x)(_cast(e, dtype) for e in x)
-    return x.astype(dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+    return x.astype(dtype) if isinstance(x, np.ndarray) and device.is_float(x.dtype) else x
 
 
 def _copy(x: Any) -> Any:

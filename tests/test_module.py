@@ -69,7 +69,7 @@ def test_modes_and_dtypes_reach_every_module() -> None:
     net.scale.grad = np.ones(1, np.float32)
     net.to(np.float64)
     assert {p.dtype for p in net.parameters()} == {np.dtype(np.float64)} and net.scale.grad is None
-    with pytest.raises(TypeError, match="expected float32 or float64, got float16"):
+    with pytest.raises(TypeError, match="expected float32, float64 or bfloat16, got float16"):
         net.to(np.float16)
 
 

@@ -26,6 +26,11 @@ def test_parity(name, backend):
     checks.parity(registry[name], backend)
 
 
+@pytest.mark.parametrize("name", [name for name in OPS if not registry[name].view])
+def test_bfloat16(name):
+    checks.in_bfloat16(registry[name])
+
+
 @pytest.mark.parametrize("name", OPS)
 def test_bad_input(name):
     checks.bad(registry[name])

@@ -35,7 +35,7 @@ def plant(monkeypatch):
 
     case = Case(
         samples=lambda: [Sample(np.arange(6.0).reshape(2, 3))],
-        bad=[Bad(TypeError, "double: x: expected float32 or float64", np.arange(3))],
+        bad=[Bad(TypeError, "double: x: expected float32, float64 or bfloat16", np.arange(3))],
     )
     backend = types.SimpleNamespace(double=lambda x: x + x, double_backward=lambda dout: dout + dout)
     made = types.SimpleNamespace(double=double, double_backward=double_backward, case=case, backend=backend)

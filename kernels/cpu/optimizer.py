@@ -11,6 +11,7 @@ from numba import prange
 
 from ..device import contiguous, empty
 from .kernel import kernel, subroutine
+from .maths import bf16_bits
 from .simd import array_at
 
 _BLOCK = 16384  # elements of a task
@@ -28,21 +29,32 @@ def adamw_(
     eps=1e-8,
     weight_decay=0.0,
     grad_scale=1.0,
+    copies=None,
 ):
     rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
     numbers = np.array([1 - lr * weight_decay, rate, beta1, 1 - beta1, beta2, 1 - beta2, 1 / root, eps, grad_scale])
-    _launch(_adamw_kernel, (params, _contiguous(grads), exp_avgs, exp_avg_sqs), numbers)
+    _launch(_adamw_kernel, (params, _contiguous(grads), exp_avgs, exp_avg_sqs), numbers, copies)
 
 
-def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0, nesterov=False):
+def sgd_(
+    params,
+    grads,
+    momentum_buffers,
+    lr,
+    momentum=0.0,
+    weight_decay=0.0,
+    grad_scale=1.0,
+    nesterov=False,
+    copies=None,
+):
     grads = _contiguous(grads)
     lists = (params, grads, momentum_buffers) if momentum else (params, grads)
-    _launch(_sgd_kernel, lists, np.array([lr, momentum, weight_decay, grad_scale, nesterov]))
+    _launch(_sgd_kernel, lists, np.array([lr, momentum, weight_decay, grad_scale, nesterov]), copies)
 
 
-def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0):
+def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0, copies=None):
     numbers = np.array([1 - lr * weight_decay, lr, beta1, 1 - beta1, beta2, 1 - beta2, grad_scale])
-    _launch(_lion_kernel, (params, _contiguous(grads), exp_avgs), numbers)
+    _launch(_lion_kernel, (params, _contiguous(grads), exp_avgs), numbers, copies)
 
 
 def grad_norm(grads):
@@ -62,9 +74,13 @@ def scale_(arrays, factor):
     _launch(_scale_kernel, (arrays,), np.array([factor], np.float64))
 
 
-def _launch(run, lists, numbers):
-    """Run a kernel over lists that are alike; they hold the arrays alive while it reads their addresses."""
+def _launch(run, lists, numbers, copies=None):
+    """Run a kernel over lists that are alike; they hold the arrays alive while it reads their addresses.
+
+    `copies` come last among the addresses.
+    """
     first = lists[0]
+    lists = lists if copies is None else (*lists, copies)
     tasks = _tasks(tuple(x.size for x in first))
     if len(tasks):
         addresses = np.array([[x.__array_interface__["data"][0] for x in xs] for xs in lists], np.uint64)
@@ -101,6 +117,8 @@ def _adamw_kernel(numbers, like, addresses, tasks):
             second = beta2 * v[i] + rest2 * (g * g)
             m[i], v[i] = first, second
             p[i] = p[i] * keep - rate * first / (math.sqrt(second) * correct + eps)
+        if len(addresses) > 4:
+            _round(addresses[4, k], start, p)
 
 
 @kernel("<- f8[1] T[1] u8[2] i8[2]")
@@ -109,7 +127,7 @@ def _sgd_kernel(numbers, like, addresses, tasks):
     lr, momentum = number(numbers[0]), number(numbers[1])
     weight_decay, grad_scale = number(numbers[2]), number(numbers[3])
     nesterov = numbers[4] != 0
-    has_buffer = len(addresses) == 3
+    has_buffer = momentum != 0
     for task in prange(len(tasks)):
         k, start, size = tasks[task, 0], tasks[task, 1], tasks[task, 2]
         p = array_at(addresses[0, k], start, size, like)
@@ -124,6 +142,8 @@ def _sgd_kernel(numbers, like, addresses, tasks):
         else:
             for i in range(size):
                 p[i] -= lr * (grad[i] * grad_scale + weight_decay * p[i])
+        if len(addresses) > 2 + has_buffer:
+            _round(addresses[-1, k], start, p)
 
 
 @kernel("<- f8[1] T[1] u8[2] i8[2]")
@@ -144,6 +164,16 @@ def _lion_kernel(numbers, like, addresses, tasks):
             c = lr if c > zero else (-lr if c < zero else c * lr)
             p[i] = p[i] * keep - c
             m[i] = beta2 * m[i] + rest2 * g
+        if len(addresses) > 3:
+            _round(addresses[3, k], start, p)
+
+
+@subroutine
+def _round(address, start, p):
+    """The run of a copy in bfloat16 that begins at `start`."""
+    copy = array_at(address, start, p.size, np.empty(0, np.uint16))
+    for i in range(p.size):
+        copy[i] = bf16_bits(np.float32(p[i]))
 
 
 @kernel("f8[1] <- T[1] u8[2] i8[2]")

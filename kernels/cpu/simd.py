@@ -67,7 +67,12 @@ def horner(typing_context, x, coefficients):
 
 
 def llvm_type(scalar: types.Type) -> ir.Type:
-    return {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.uint32: I32}[scalar]
+    return {
+        types.float32: ir.FloatType(),
+        types.float64: ir.DoubleType(),
+        types.uint32: I32,
+        types.uint16: ir.IntType(16),
+    }[scalar]
 
 
 def pointer_to(ctx: Any, b: Any, array_type: types.Array, array: Any, offset: Any) -> Any:

@@ -55,7 +55,8 @@ def _masked(mask, value, x):
 
 
 def _bits_of(value: float, dtype: np.dtype) -> int:
-    return bits(np.asarray(value, dtype)).item()
+    """Those of a bfloat16's NaN in uint16."""
+    return 0x7FC0 if value != value and dtype == np.uint16 else bits(np.asarray(value, dtype)).item()
 
 
 def lower(x: Any, last: int) -> Any:

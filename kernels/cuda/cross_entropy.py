@@ -18,7 +18,7 @@ from .elementwise import mul
 from .ids import checked
 from .kernel import accumulator, kernel, primitive
 from .maths import exp, expm1, log1p
-from .pointwise import cast, contiguous
+from .pointwise import contiguous
 from .ptx import VECTOR, load, store
 from .runtime import empty
 from .softmax import base_of, exponentials
@@ -82,7 +82,7 @@ def cross_entropy(
     losses = empty(len(targets), accumulator(logits.dtype))
     dlogits = empty(logits.shape, logits.dtype) if save else None
     cross_entropy_rows(losses, dlogits, contiguous(logits), targets, options, scale)
-    return reduced(losses, reduction, scale, logits.dtype), dlogits
+    return reduced(losses, reduction, scale), dlogits
 
 
 def cross_entropy_backward(dloss, dlogits):
@@ -108,11 +108,11 @@ def mean_scale(targets: Any, options: Options, dtype: Any) -> Scale:
     return Scale(1.0, divisor)
 
 
-def reduced(losses: Any, reduction: str, scale: Scale, dtype: Any) -> Any:
+def reduced(losses: Any, reduction: str, scale: Scale) -> Any:
     """The loss that is returned, of those of the rows."""
     if reduction == "none":
-        return losses if losses.dtype == dtype else cast(losses, dtype)
-    loss = empty((), dtype)
+        return losses
+    loss = empty((), losses.dtype)
     _reduce_kernel(1, loss, losses, scale.divisor, len(losses), scale.factor, scale.divisor is not None)
     return loss
 
@@ -368,7 +368,7 @@ def _weight_kernel(divisor, weight, ids, rows, classes, ignore_index, aligned):
         store(divisor, 0, one if total == zero else total)
 
 
-@kernel("T* <- A* A* i8 A ?", threads=_MANY)
+@kernel("T* <- T* T* i8 T ?", threads=_MANY)
 def _reduce_kernel(loss, losses, divisor, rows, factor, has_divisor):
     """The sum of the rows' losses, times the scale."""
     zero = number(losses, 0)

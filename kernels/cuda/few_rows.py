@@ -39,7 +39,7 @@ def _dot(x, w, zero):
 
 @lru_cache(None)
 def _kernel(code):
-    @kernel(f"T* <- T* {code}* T* i4 i4 i4 i4 i4", threads=WARP * _WARPS, name=code)
+    @kernel(f"T* <- T* {code}* A* i4 i4 i4 i4 i4", threads=WARP * _WARPS, name=code)
     def multiply(out, x, weight, scale, has_scale, rows, outputs, inputs, vectors):
         output = int32(cuda.blockIdx.x) * int32(_WARPS) + warp()
         first = int32(cuda.blockIdx.y) * int32(ROWS)

@@ -28,15 +28,14 @@ def linear_cross_entropy(
     divisor=None,
     save=False,
 ):
-    options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
-    targets = prepared(targets, len(weight))
+    options = Options(_wide(class_weight), ignore_index, label_smoothing, z_loss, softcap)
+    targets = _wide(prepared(targets, len(weight)))
     scale = Scale()
     if reduction == "mean":
         scale = mean_scale(targets, options, x.dtype) if divisor is None else Scale(1 / divisor)
     losses = empty(len(x), accumulator(x.dtype))
-    gradients = _gradients(x, weight) if save and reduction != "none" else None
-    _sweep(losses, gradients, x, weight, targets, options, scale)
-    return reduced(losses, reduction, scale, x.dtype), *(gradients or (None, None))
+    gradients = _sweep(losses, x, weight, targets, options, scale, save and reduction != "none")
+    return reduced(losses, reduction, scale), *gradients
 
 
 def linear_cross_entropy_backward(
@@ -53,39 +52,42 @@ def linear_cross_entropy_backward(
     softcap=None,
 ):
     if dx is None:
-        options = Options(class_weight, ignore_index, label_smoothing, z_loss, softcap)
-        gradients = _gradients(x, weight)
+        options = Options(_wide(class_weight), ignore_index, label_smoothing, z_loss, softcap)
+        targets = _wide(prepared(targets, len(weight)))
         scale = Scale() if dloss is ONE else Scale(of_rows=contiguous(dloss))
         losses = empty(len(x), accumulator(x.dtype))
-        _sweep(losses, gradients, x, weight, prepared(targets, len(weight)), options, scale)
-        return gradients
+        return _sweep(losses, x, weight, targets, options, scale, True)
     if dloss is ONE:
         return dx, dweight
     return mul(dx, dloss), mul(dweight, dloss)
 
 
-def _gradients(x, weight):
-    return empty(x.shape, x.dtype), empty(weight.shape, x.dtype)
+def _wide(x):
+    """What stands beside float32 logits, also those of bfloat16."""
+    return cast(x, np.float32) if x is not None and x.dtype == np.uint16 else x
 
 
-def _sweep(losses, gradients, x, weight, targets, options, scale):
-    """Losses of all rows and, where `gradients` is (dx, dweight), those, times the scale."""
+def _sweep(losses, x, weight, targets, options, scale, wanted):
+    """Fill the losses of all rows; dx and dweight, times the scale, or None for each where they are not wanted."""
     rows, vocabulary = len(x), len(weight)
     dtype = x.dtype
-    rounded = precision() == "medium" and dtype == np.float32
-    if rounded:  # once, and not for each chunk; so is the gradient as it is written
-        x, weight = cast(x, np.uint16), cast(weight, np.uint16)
-    x = contiguous(x)
     step = max(1, min(rows, CHUNK // max(1, vocabulary)))
-    logits = empty((step, vocabulary), dtype)
-    dlogits = empty(logits.shape, np.uint16) if rounded and gradients is not None else logits
+    dx = empty(x.shape, dtype) if wanted else None
+    dweight = empty(weight.shape, dtype if step >= rows else accumulator(dtype)) if wanted else None
+    rounded = dtype == np.uint16 or (dtype == np.float32 and precision() == "medium")
+    if rounded:  # once, and not for each chunk; so is the gradient as it is written
+        x, weight = (y if y.dtype == np.uint16 else cast(y, np.uint16) for y in (x, weight))
+    x = contiguous(x)
+    logits = empty((step, vocabulary), accumulator(dtype))
+    dlogits = empty(logits.shape, np.uint16) if rounded and wanted else logits
     for start in range(0, max(1, rows), step):
         part = slice(start, start + step)
         count = len(losses[part])
         own = scale._replace(of_rows=None if scale.of_rows is None else scale.of_rows[part])
         product(logits[:count], x[part], weight.T)
-        found = None if gradients is None else dlogits[:count]
+        found = dlogits[:count] if wanted else None
         cross_entropy_rows(losses[part], found, logits[:count], targets[part], options, own)
-        if gradients is not None:
-            product(gradients[0][part], found, weight)
-            product(gradients[1], found.T, x[part], accumulate=start > 0)
+        if wanted:
+            product(dx[part], found, weight)
+            product(dweight, found.T, x[part], accumulate=start > 0)
+    return dx, dweight if dweight is None or dweight.dtype == dtype else cast(dweight, dtype)

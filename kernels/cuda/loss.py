@@ -5,11 +5,14 @@ What scales a slope, the gradient of the loss, the reduction's share and weights
 
 import math
 
+from ..layout import broadcast
 from ..ops.loss import share_of, variances
 from . import maths
 from .elementwise import mul, neg
+from .kernel import accumulator
 from .pointwise import elementwise
 from .reduce import SUM, sum_to
+from .runtime import empty
 
 
 def binary_cross_entropy_with_logits(logits, targets, weight=None, pos_weight=None, reduction="mean"):
@@ -69,7 +72,8 @@ def _variances(var, eps, input):
 
 
 def _reduced(formula, reduction, *operands):
-    losses = formula(*operands)
+    arrays = [x for x in operands if not isinstance(x, float)]
+    losses = formula(*operands, out=empty(broadcast(*(x.shape for x in arrays)), accumulator(arrays[0].dtype)))
     if reduction == "none":
         return losses
     return SUM(losses.reshape(1, -1, 1), share_of(reduction, losses.shape))[0].reshape(())

@@ -7,7 +7,7 @@ import math
 from functools import lru_cache, partial
 
 import numpy as np
-from numba import cuda, float64, int32, int64
+from numba import cuda, float64, int32, int64, uint64
 
 from .block import block_sum
 from .kernel import Kernel, kernel, primitive
@@ -34,23 +34,34 @@ def adamw_(
     eps=1e-8,
     weight_decay=0.0,
     grad_scale=1.0,
+    copies=None,
 ):
     rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
     numbers = 1 - lr * weight_decay, rate, beta1, 1 - beta1, beta2, 1 - beta2, 1 / root, eps, grad_scale
-    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), numbers)
+    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), numbers, copies)
 
 
-def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0, nesterov=False):
+def sgd_(
+    params,
+    grads,
+    momentum_buffers,
+    lr,
+    momentum=0.0,
+    weight_decay=0.0,
+    grad_scale=1.0,
+    nesterov=False,
+    copies=None,
+):
     numbers = lr, momentum, weight_decay, grad_scale, nesterov
     if momentum:
-        _update(_momentum, (params, grads, momentum_buffers), numbers)
+        _update(_momentum, (params, grads, momentum_buffers), numbers, copies)
     else:
-        _update(_descent, (params, grads), numbers)
+        _update(_descent, (params, grads), numbers, copies)
 
 
-def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0):
+def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0, copies=None):
     numbers = 1 - lr * weight_decay, lr, beta1, 1 - beta1, beta2, 1 - beta2, grad_scale
-    _update(_lion, (params, grads, exp_avgs), numbers)
+    _update(_lion, (params, grads, exp_avgs), numbers, copies)
 
 
 def add_(arrays, others):
@@ -72,14 +83,20 @@ def grad_norm(grads):
     return norm
 
 
-def _update(step, lists, numbers):
-    """Run a formula over lists that are alike, of which all but the gradients, the second one, change in place."""
+def _update(step, lists, numbers, copies=None):
+    """Run a formula over lists that are alike, of which all but the gradients, the second one, change in place.
+
+    The dtype of gradients may be another one; `copies` are bfloat16, of the new values of the first list.
+    """
     lists = [[contiguous(x) for x in xs] if k == 1 else xs for k, xs in enumerate(lists)]
-    table, runs, count = _tables(tuple(a for xs in lists for a in _addresses(xs)), _sizes(lists[0]))
+    half = [] if copies is None else [copies]
+    table, runs, count = _tables(tuple(a for xs in [*lists, *half] for a in _addresses(xs)), _sizes(lists[0]))
     if count:
-        is_aligned = all(aligned(*xs) for xs in lists)
+        like, grad = lists[0][0], lists[min(1, len(lists) - 1)][0]
+        is_aligned = all(aligned(*xs) for xs in [*lists, *half])
         numbers += (0,) * (_NUMBERS - len(numbers))
-        step(len(lists))(count, lists[0][0], table, runs, len(lists[0]), is_aligned, *numbers)
+        run = step(len(lists), "T" if grad.dtype == like.dtype else grad.dtype.str[1:], bool(half))
+        run(count, like, grad, None, table, runs, len(lists[0]), is_aligned, *numbers)
 
 
 def _addresses(xs):
@@ -113,19 +130,20 @@ def _step(formula):
     return lru_cache(None)(partial(_kernel, formula))
 
 
-def _kernel(formula, lists):
+def _kernel(formula, lists, of_gradients, has_copies):
     f = primitive(formula)
     last = lists - 1
     first, second, third = min(1, last), min(2, last), min(3, last)
 
-    def update(like, table, runs, arrays, is_aligned, n0, n1, n2, n3, n4, n5, n6, n7, n8):
+    def update(like, like_gradients, like_copies, table, runs, arrays, is_aligned, n0, n1, n2, n3, n4, n5, n6, n7, n8):
         n = n0, n1, n2, n3, n4, n5, n6, n7, n8
         run = int64(cuda.blockIdx.x) * int64(3)
         k, start, end = load(runs, run), load(runs, run + int64(1)), load(runs, run + int64(2))
         x = pointer_at(load(table, k), like)
-        g = pointer_at(load(table, k + arrays * int64(first)), like)
+        g = pointer_at(load(table, k + arrays * int64(first)), like_gradients)
         m = pointer_at(load(table, k + arrays * int64(second)), like)
         v = pointer_at(load(table, k + arrays * int64(third)), like)
+        copy = pointer_at(load(table, k + arrays * int64(lists)) if has_copies else uint64(0), like_copies)
         for e in range(_EACH):
             i = start + int64((int32(e * _THREADS) + int32(cuda.threadIdx.x)) * int32(VECTOR))
             if is_aligned & (i + int64(VECTOR) <= end):
@@ -135,6 +153,8 @@ def _kernel(formula, lists):
                 c = f(n, xs[2], gs[2], ms[2], vs[2])
                 d = f(n, xs[3], gs[3], ms[3], vs[3])
                 store_vector(x, i, (a[0], b[0], c[0], d[0]))
+                if has_copies:
+                    store_vector(copy, i, (a[0], b[0], c[0], d[0]))
                 if lists > 2:
                     store_vector(m, i, (a[1], b[1], c[1], d[1]))
                 if lists > 3:
@@ -143,13 +163,16 @@ def _kernel(formula, lists):
                 for j in range(i, min(i + int64(VECTOR), end)):
                     a = f(n, load(x, j), load(g, j), load(m, j), load(v, j))
                     store(x, j, a[0])
+                    if has_copies:
+                        store(copy, j, a[0])
                     if lists > 2:
                         store(m, j, a[1])
                     if lists > 3:
                         store(v, j, a[2])
 
     update.__module__ = formula.__module__
-    return Kernel(update, f"<- T* u8* i8* i8 ?{' A' * _NUMBERS}", _THREADS, 0, f"{formula.__name__}-{lists}")
+    name = f"{formula.__name__}-{lists}-{of_gradients}" + "-copies" * has_copies
+    return Kernel(update, f"<- T* {of_gradients}* u2* u8* i8* i8 ?{' A' * _NUMBERS}", _THREADS, 0, name)
 
 
 @_step

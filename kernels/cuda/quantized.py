@@ -16,7 +16,7 @@ from .attention import attention
 from .block import block_max, larger
 from .epilogue import finish
 from .ids import checked
-from .kernel import kernel, primitive
+from .kernel import accumulator, kernel, primitive
 from .maths import rint
 from .pointwise import cast, contiguous, elementwise
 from .ptx import load, store
@@ -42,7 +42,8 @@ def from_bf16(x):
 
 def linear_quantized(x, weight, scale=None, bias=None, activation="none"):
     rows = prod(x.shape[:-1])
-    scale = scale if scale is None or scale.dtype == x.dtype else cast(scale, x.dtype)
+    sums = accumulator(x.dtype)
+    scale = scale if scale is None or scale.dtype == sums else cast(scale, sums)
     if rows > few_rows.FEW:
         return matmul.linear(x, weight if scale is None else _scaled(scale[:, None], weight), bias, activation)[0]
     out = empty((*x.shape[:-1], weight.shape[0]), x.dtype)

@@ -18,13 +18,16 @@ _STRETCH = 64  # sorted ids
 
 
 def take_rows(x: Any, ids: Any) -> Any:
-    """out (A, N, C) = x[:, ids] of x (A, R, C), for ids (N,), int64; NaN or 0 for an id outside [0, R)."""
+    """out (A, N, C) = x[:, ids] of x (A, R, C), for ids (N,), int64; NaN or 0 for an id outside [0, R).
+
+    uint16 is taken for bfloat16.
+    """
     outer, size, inner = x.shape
     out = empty((outer, ids.size, inner), x.dtype)
     if out.size:
         x = contiguous(x)
         each = width(inner, out, x)
-        bad = bits(np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)).item()
+        bad = 0x7FC0 if x.dtype == np.uint16 else bits(np.asarray(np.nan if x.dtype.kind == "f" else 0, x.dtype)).item()
         total = out.size // each
         _take_kernel(blocks(total), bits(out), bits(x), ids, bad, size, ids.size, inner // each, total, each)
     return out

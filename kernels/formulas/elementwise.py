@@ -35,6 +35,9 @@ def sub_backward(dout, x_shape, y_shape):
     return sum_to(dout, x_shape), neg(sum_to(dout, y_shape))
 
 
+WIDENED = "mul_backward", "div_backward"  # what they sum over broadcast axes has not been rounded then
+
+
 def mul_backward(dout, x, y):
     return sum_to(mul(dout, y), x.shape), sum_to(mul(dout, x), y.shape)
 

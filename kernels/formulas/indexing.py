@@ -10,6 +10,8 @@ from .copies import assign, fill, join, lower, masked, upper
 from .pointwise import contiguous, empty
 from .reduce import sum_to
 
+WIDENED = "masked_fill", "pad"  # which write a number among bits
+
 
 def cat(xs, dim):
     dim %= xs[0].ndim

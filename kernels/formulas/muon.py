@@ -1,6 +1,6 @@
 """Muon on the matrix products of `matmul`; of a GPU the host learns no number."""
 
-from ..device import cast
+from ..device import cast, copy
 from ..ops.muon import COEFFICIENTS, step_size
 from .matmul import matmul
 from .optimizer import grad_norm
@@ -18,13 +18,17 @@ def muon_(
     nesterov=True,
     adjust_lr_fn="original",
     ns_steps=5,
+    copies=None,
 ):
     for p, grad, buffer in zip(params, grads, momentum_buffers, strict=True):
         share = (1 - momentum) * grad_scale
+        grad = cast(grad, buffer.dtype)
         _blend(buffer, grad, momentum, share, out=buffer)
         u = _blend(grad, buffer, share, momentum) if nesterov else buffer
         x = _orthogonal(contiguous(u).reshape(len(u), -1), ns_steps)
         _blend(p, x.reshape(p.shape), 1 - lr * weight_decay, -lr * step_size(x.shape, adjust_lr_fn), out=p)
+    for bits, p in zip(copies or [], params, strict=False):
+        copy(p, bits)
 
 
 def _orthogonal(u, steps):

@@ -20,7 +20,7 @@ def relu(x: Floats) -> Floats:
     dx = dout where out > 0, else 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: Nair & Hinton, Rectified Linear Units Improve Restricted Boltzmann Machines (2010).
 
@@ -43,7 +43,7 @@ def leaky_relu(x: Floats, negative_slope: Annotated[float, Interval()] = 0.01) -
     out = x where x > 0, else negative_slope · x;  dx = dout where x > 0, else negative_slope · dout
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         negative_slope: the slope below 0.
 
     Source: Maas, Hannun and Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models (2013).
@@ -67,7 +67,7 @@ def elu(x: Floats, alpha: Annotated[float, Interval()] = 1.0) -> Floats:
     out = x where x > 0, else α (e^x − 1);  dx = dout where x > 0, else dout · α e^x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         alpha: α; −α is the limit far below 0.
 
     Source: Clevert, Unterthiner and Hochreiter, Fast and Accurate Deep Network Learning by ELUs (2015).
@@ -95,7 +95,7 @@ def softplus(
     dx = dout / (1 + exp(−βx));  where βx > threshold, out = x and dx = dout
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         beta: β, how sharply it bends.
         threshold: of βx.
 
@@ -121,7 +121,7 @@ def silu(x: Floats) -> Floats:
     dx = dout · (s + x s (1 − s))
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: no overflow reaches the result; NaN at −∞, where x s is ∞ · 0.
     Source: Elfwing, Uchibe and Doya, Sigmoid-Weighted Linear Units for Reinforcement Learning (2017).
@@ -145,7 +145,7 @@ def swiglu(gate: Floats, up: Floats) -> Floats:
     dgate = dout · up · silu'(gate);  dup = dout · silu(gate)
 
     Args:
-        gate, up: float32 or float64 of one shape: two linear functions of the same input.
+        gate, up: float32, float64 or bfloat16 of one shape: two linear functions of the same input.
 
     Numerics: as `silu`; both gradients in one pass.
     Source: Shazeer, GLU Variants Improve Transformer (2020).
@@ -170,7 +170,7 @@ def gelu(x: Floats, approximate: Approximate = "none") -> Floats:
     "tanh": Φ ≈ (1 + t) / 2, t = tanh(√(2/π) (x + 0.044715 x³));  dx = dout · ((1 + t) / 2 + x t' / 2)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         approximate: "none", or "tanh" as in GPT-2.
 
     Numerics: on the CPU within 2 epsilon of max(1, |x|); NaN at −∞, where x Φ is ∞ · 0.
@@ -195,7 +195,7 @@ def bias_gelu(x: Floats, bias: Floats, approximate: Approximate = "none") -> Flo
     dx = dout · gelu'(x + bias);  dbias = Σ dx over all axes but the last
 
     Args:
-        x: (..., C) float32 or float64.
+        x: (..., C) float32, float64 or bfloat16.
         bias: (C,).
         approximate: as in `gelu`.
 

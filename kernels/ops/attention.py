@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Floats, Interval
+from ..signature import Floats, Interval, Sums
 
 Scale = Annotated[float, Interval(0, open="low")]
 
@@ -31,7 +31,7 @@ def attention(
     dq = scale dS k, dk = scale dSᵀ q, dv = Pᵀ dout
 
     Args:
-        q: (B, T, H, D) float32 or float64, of any strides.
+        q: (B, T, H, D) float32, float64 or bfloat16, of any strides.
         k, v: (B, S, G, D), G dividing H: query head h attends to head h // (H / G). Causal: T <= S, and query t sees
             keys up to S - T + t, so that new queries follow a cache.
         scale: 1/sqrt(D) where None.
@@ -62,7 +62,7 @@ def attention(
     outputs="dq dk dv",
 )
 def attention_backward(
-    dout: Floats, q: Floats, k: Floats, v: Floats, out: Floats, lse: Floats, causal: bool, scale: float | None
+    dout: Floats, q: Floats, k: Floats, v: Floats, out: Floats, lse: Sums, causal: bool, scale: float | None
 ) -> tuple[Floats, Floats, Floats]:
     """The gradients of `attention`, from its output and the log-sum-exp (B, H, T) of its scores."""
     p = np.exp(_scores(q, k, causal, scale) - lse[..., None])

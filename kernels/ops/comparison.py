@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..device import is_float
 from ..dispatch import op
 from ..signature import Bools, Floats, Targets
 from .reduce import sum_to
@@ -10,7 +11,7 @@ _WHY = "the result is true or false"
 
 
 def _check_kinds(x: np.ndarray, y: np.ndarray) -> None:
-    if (x.dtype.kind == "f") != (y.dtype.kind == "f"):
+    if is_float(x.dtype) != is_float(y.dtype):
         raise TypeError(f"comparison: expected two arrays of floats or two of integers, got {x.dtype} and {y.dtype}")
 
 
@@ -112,7 +113,7 @@ def where(condition: Bools, x: Floats, y: Floats) -> Floats:
     broadcast
 
     Args:
-        condition, x, y: booleans and two float32 or float64 arrays, of shapes that broadcast.
+        condition, x, y: booleans and two float32, float64 or bfloat16 arrays, of shapes that broadcast.
 
     Source: elementary.
 

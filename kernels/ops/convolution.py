@@ -24,7 +24,7 @@ def causal_conv1d(x: Floats, weight: Floats, bias: Floats | None = None) -> Floa
     dweight_ojk = Σ_t dout_to x_{t−K+1+k, gJ+j}
 
     Args:
-        x: (B, T, I) float32 or float64.
+        x: (B, T, I) float32, float64 or bfloat16.
         weight: (O, J, K): J = I for all inputs to all outputs; J = 1, O = I for each channel by itself.
         bias: (O), or None for 0.
 

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from ..device import is_float
 from ..dispatch import op
-from ..signature import Constants, Floats, Interval, One, Targets, require_ids
+from ..signature import Constants, Floats, Interval, One, Sums, Targets, require_ids
 
 Int64 = Annotated[int, Interval(-(2**63), 2**63, open="high")]
 Reduction = Literal["mean", "sum", "none"]
@@ -16,7 +17,7 @@ Positive = Annotated[float, Interval(0, np.inf, open="both")]
 
 def check_targets(name: str, rows: int, classes: int, targets: np.ndarray) -> None:
     """Raise ValueError unless targets are ids (rows) or probabilities (rows, classes)."""
-    if targets.shape != ((rows, classes) if targets.dtype.kind == "f" else (rows,)):
+    if targets.shape != ((rows, classes) if is_float(targets.dtype) else (rows,)):
         raise ValueError(
             f"{name}: targets: expected integer ids of shape (N={rows}) or float probabilities of shape "
             f"(N={rows}, V={classes}), got {targets.dtype} {targets.shape}"
@@ -46,14 +47,14 @@ def cross_entropy(
     z_loss: Factor = 0.0,
     softcap: Positive | None = None,
     save: bool = False,
-) -> tuple[Floats, Floats | None]:
+) -> tuple[Sums, Floats | None]:
     """How surprised a model is: log p = s − log Σ_j exp s_j for scores s = softcap tanh(logits / softcap), or logits.
 
     loss_i = −Σ_j m_ij log p_ij + z_loss r_i (log Σ_j exp s_ij)²;  m = weight · ((1 − ε) targets + ε / V)
     dlogits_i = ((Σ_j m_ij + 2 z_loss r_i log Σ_j exp s_ij) p_i − m_i) · (1 − (s_i / softcap)²) · dloss
 
     Args:
-        logits: (N, V) float32 or float64.
+        logits: (N, V) float32, float64 or bfloat16.
         targets: (N) ids in [0, V), each standing for probability 1, or `ignore_index`: such a row's loss and gradient
             are 0; or (N, V) probabilities, of which there is no gradient.
         weight: (V) factors of the classes, without gradient; 1 where it is left out.
@@ -102,6 +103,6 @@ def cross_entropy(
 
 
 @op("R..., N V -> N V", backward_of="cross_entropy", outputs="dx")
-def cross_entropy_backward(dloss: Floats | One, dlogits: Floats) -> Floats:
+def cross_entropy_backward(dloss: Sums | One, dlogits: Floats) -> Floats:
     """The gradient of `cross_entropy`: `dlogits` itself where dloss is ONE, else `dlogits` · dloss."""
     return dlogits if isinstance(dloss, One) else dlogits * dloss.reshape(-1, 1)

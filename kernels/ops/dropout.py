@@ -18,7 +18,7 @@ def dropout(x: Floats, p: Probability, seed: Seed, stream: Word, offset: Word) -
     out_i = x_i / (1 − p) where u_i ≥ p, else 0;  dx_i = dout_i / (1 − p) there, else 0
 
     Args:
-        x: float32 or float64 of any shape; element i in C order draws word i mod 4 of Philox's counter i // 4.
+        x: floats of any shape; element i in C order draws word i mod 4 of Philox's counter i // 4.
         p: probability of 0; 1 gives zeros.
         seed: 64 bits, the key; stream, offset: 32 bits each. The same three give the same elements.
 

@@ -24,7 +24,7 @@ def einsum(operands: list[Floats], equation: str) -> Floats:
     "bij,bjk->bik": out_bik = Σ_j x_bij y_bjk;  the gradient of each operand is the einsum of dout and the others
 
     Args:
-        operands: float32 or float64.
+        operands: float32, float64 or bfloat16.
         equation: for each operand a letter for each axis, with commas between; after "->" those of the output, else
             the letters that occur once, sorted. `...` stands for axes that broadcast. Axes of size 1 broadcast.
 

@@ -14,7 +14,7 @@ def add(x: Floats, y: Floats) -> Floats:
     dx = dout;  dy = dout, each summed over the axes along which it was broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary.
 
@@ -37,7 +37,7 @@ def sub(x: Floats, y: Floats) -> Floats:
     dx = dout;  dy = −dout, each summed over the axes along which it was broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary.
 
@@ -60,7 +60,7 @@ def mul(x: Floats, y: Floats) -> Floats:
     dx = dout · y;  dy = dout · x, each summed over the axes along which it was broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary.
 
@@ -83,7 +83,7 @@ def div(x: Floats, y: Floats) -> Floats:
     dx = dout / y;  dy = −dout · out / y, each summed over the axes along which it was broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary.
 
@@ -107,7 +107,7 @@ def neg(x: Floats) -> Floats:
     dx = −dout
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -130,7 +130,7 @@ def exp(x: Floats) -> Floats:
     dx = dout · out
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 2 ulp on the CPU.
     Source: elementary.
@@ -154,7 +154,7 @@ def log(x: Floats) -> Floats:
     dx = dout / x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 2 ulp on the CPU.
     Source: elementary.
@@ -178,7 +178,7 @@ def sqrt(x: Floats) -> Floats:
     dx = dout / (2 out)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -201,7 +201,7 @@ def tanh(x: Floats) -> Floats:
     dx = dout · (1 − out²)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 3 ulp on the CPU.
     Source: elementary.
@@ -225,7 +225,7 @@ def sigmoid(x: Floats) -> Floats:
     dx = dout · out · (1 − out)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 4 ulp on the CPU; no overflow reaches the result.
     Source: elementary.

@@ -14,7 +14,7 @@ def embedding(ids: Ints, weight: Floats) -> Floats:
 
     Args:
         ids: (...) integers in [0, V).
-        weight: (V, C) float32 or float64.
+        weight: (V, C) float32, float64 or bfloat16.
 
     Returns:
         (..., C) of weight's dtype.

@@ -14,7 +14,7 @@ def max(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     dx = dout / ties where x = out, else 0: elements that tie for the maximum share the gradient equally
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 
@@ -40,7 +40,7 @@ def min(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     dx = dout / ties where x = out, else 0: elements that tie for the minimum share the gradient equally
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import device
+from ..device import is_float
 from ..dispatch import op
 from ..signature import Arrays, Floats, Ints, require_ids
 from .view import axis_of
@@ -53,7 +54,7 @@ def gather_backward(dout: Floats, index: Ints, x_shape: tuple[int, ...], dim: in
 
 def _check_scatter(x: np.ndarray, index: np.ndarray, src: np.ndarray, dim: int) -> None:
     _check_along("scatter", x.shape, index, dim)
-    if src.dtype != x.dtype and (src.dtype.kind, x.dtype.kind) != ("f", "f"):
+    if src.dtype != x.dtype and not (is_float(src.dtype) and is_float(x.dtype)):
         raise TypeError(f"scatter: src: expected {x.dtype} as x, got {src.dtype}")
 
 
@@ -113,7 +114,7 @@ def scatter_add(x: Floats, index: Ints, src: Floats, dim: int) -> Floats:
     out_ilk = x_ilk + Σ_{j: index_ijk = l} src_ijk for dim = 1;  dx = dout, dsrc = gather(dout, index, dim)
 
     Args:
-        x: float32 or float64.
+        x: float32, float64 or bfloat16.
         index: integers in [0, x.shape[dim]), of as many axes as x, no longer than x on the others.
         src: of index's shape.
         dim: the axis.

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..device import is_float
 from ..dispatch import op
 from ..signature import Arrays, Bools, Floats, Interval
 from .reduce import sum_to
@@ -96,7 +97,7 @@ def _check_value(name: str, x: np.ndarray, value: Any) -> None:
     if not isinstance(value, (bool, int, float, np.generic)):
         raise TypeError(f"{name}: value: expected a number, got {type(value).__name__}")
     try:
-        fits = x.dtype.kind == "f" or x.dtype.type(value) == value
+        fits = is_float(x.dtype) or x.dtype.type(value) == value
     except (OverflowError, ValueError):
         fits = False
     if not fits:

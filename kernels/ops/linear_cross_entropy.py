@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Constants, Floats, One, Targets
+from ..signature import Constants, Floats, One, Sums, Targets
 from .cross_entropy import Factor, Int64, Positive, Reduction, Share, check_targets, cross_entropy, mean_divisor
 
 
@@ -32,13 +32,13 @@ def linear_cross_entropy(
     softcap: Positive | None = None,
     divisor: Positive | None = None,
     save: bool = False,
-) -> tuple[Floats, Floats | None, Floats | None]:
+) -> tuple[Sums, Floats | None, Floats | None]:
     """`cross_entropy` of the logits x weightᵀ, in chunks of rows: loss, dx and dweight in one sweep.
 
     loss = cross_entropy(x weightᵀ, targets, class_weight, …);  dx = dlogits weight, dweight = dlogitsᵀ x
 
     Args:
-        x: (N, C) float32 or float64 features.
+        x: (N, C) float32, float64 or bfloat16 features.
         weight: (V, C), a row for each class.
         targets, ignore_index, reduction, label_smoothing, z_loss, softcap: as in `cross_entropy`.
         class_weight: (V), its `weight`.
@@ -72,7 +72,7 @@ def linear_cross_entropy(
     outputs="dx dweight",
 )
 def linear_cross_entropy_backward(
-    dloss: Floats | One,
+    dloss: Sums | One,
     x: Floats,
     weight: Floats,
     targets: Targets,

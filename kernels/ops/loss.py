@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Constants, Floats, Interval
+from ..signature import Constants, Floats, Interval, Sums
 from .reduce import sum_to
 
 Reduction = Literal["mean", "sum", "none"]
@@ -61,14 +61,14 @@ def binary_cross_entropy_with_logits(
     weight: Constants | None = None,
     pos_weight: Constants | None = None,
     reduction: Reduction = "mean",
-) -> Floats:
+) -> Sums:
     """Cross-entropy of yes or no: −log of the probability p = sigmoid(logits) given to what came.
 
     loss = weight · (pos_weight · targets · softplus(−logits) + (1 − targets) · softplus(logits))
     dlogits = weight · ((1 − targets) · p − pos_weight · targets · (1 − p)) · dloss
 
     Args:
-        logits: float32 or float64, of any shape.
+        logits: float32, float64 or bfloat16, of any shape.
         targets: probabilities in [0, 1], of the same shape, without gradient.
         weight, pos_weight: factors of an element and of its positive part, without gradient; they broadcast.
         reduction: "mean" over all elements, "sum", or "none".
@@ -88,7 +88,7 @@ def binary_cross_entropy_with_logits(
 
 @op("R..., S..., S..., ..., ... -> S...", backward_of="binary_cross_entropy_with_logits", outputs="dlogits")
 def binary_cross_entropy_with_logits_backward(
-    dloss: Floats,
+    dloss: Sums,
     logits: Floats,
     targets: Constants,
     weight: Constants | None,
@@ -114,13 +114,13 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 @op("S..., S... -> R...", backward="mse_loss_backward", outputs="loss")
-def mse_loss(input: Floats, target: Floats, reduction: Reduction = "mean") -> Floats:
+def mse_loss(input: Floats, target: Floats, reduction: Reduction = "mean") -> Sums:
     """The squared error (input − target)².
 
     dinput = 2 (input − target) · dloss;  dtarget = −dinput
 
     Args:
-        input, target: float32 or float64, of the same shape.
+        input, target: float32, float64 or bfloat16, of the same shape.
         reduction: "mean" over all elements, "sum", or "none".
 
     Source: Goodfellow et al., Deep Learning (2016), section 5.1.4.
@@ -132,20 +132,20 @@ def mse_loss(input: Floats, target: Floats, reduction: Reduction = "mean") -> Fl
 
 
 @op("R..., S..., S... -> S..., S...", backward_of="mse_loss", outputs="dinput dtarget")
-def mse_loss_backward(dloss: Floats, input: Floats, target: Floats, reduction: Reduction) -> tuple[Floats, Floats]:
+def mse_loss_backward(dloss: Sums, input: Floats, target: Floats, reduction: Reduction) -> tuple[Floats, Floats]:
     """The gradients of `mse_loss`."""
     dinput = (input - target) * (2 * dloss * share_of(reduction, input.shape))
     return dinput, -dinput
 
 
 @op("S..., S... -> R...", backward="huber_loss_backward", outputs="loss")
-def huber_loss(input: Floats, target: Floats, reduction: Reduction = "mean", delta: Positive = 1.0) -> Floats:
+def huber_loss(input: Floats, target: Floats, reduction: Reduction = "mean", delta: Positive = 1.0) -> Sums:
     """Squared error near the target, absolute error far from it: d² / 2 for |d| <= delta, else delta (|d| − delta / 2).
 
     d = input − target;  dinput = min(max(d, −delta), delta) · dloss;  dtarget = −dinput
 
     Args:
-        input, target: float32 or float64, of the same shape.
+        input, target: float32, float64 or bfloat16, of the same shape.
         reduction: "mean" over all elements, "sum", or "none".
         delta: where one becomes the other, above 0.
 
@@ -160,7 +160,7 @@ def huber_loss(input: Floats, target: Floats, reduction: Reduction = "mean", del
 
 @op("R..., S..., S... -> S..., S...", backward_of="huber_loss", outputs="dinput dtarget")
 def huber_loss_backward(
-    dloss: Floats, input: Floats, target: Floats, reduction: Reduction, delta: Positive
+    dloss: Sums, input: Floats, target: Floats, reduction: Reduction, delta: Positive
 ) -> tuple[Floats, Floats]:
     """The gradients of `huber_loss`."""
     dinput = np.clip(input - target, -delta, delta) * (dloss * share_of(reduction, input.shape))
@@ -189,14 +189,14 @@ def gaussian_nll_loss(
     full: bool = False,
     eps: Positive = 1e-6,
     reduction: Reduction = "mean",
-) -> Floats:
+) -> Sums:
     """−log of the density of `target` under a Gaussian with mean `input` and variance v = max(var, eps).
 
     loss = (log v + (input − target)² / v) / 2, and log(2π) / 2 more if `full`
     dinput = (input − target) / v · dloss;  dtarget = −dinput;  dvar = (1 − (input − target)² / v) / (2v) · dloss
 
     Args:
-        input, target: float32 or float64, of the same shape.
+        input, target: float32, float64 or bfloat16, of the same shape.
         var: variances >= 0 of that shape, with any of its sizes 1, or without the last one; or a single one.
         full: whether to add the constant.
         eps: the least variance; one that was below it has the gradient of one that was not, as in PyTorch.
@@ -218,7 +218,7 @@ def gaussian_nll_loss(
 
 @op("R..., S..., S..., ... -> S..., S..., ...", backward_of="gaussian_nll_loss", outputs="dinput dtarget dvar")
 def gaussian_nll_loss_backward(
-    dloss: Floats, input: Floats, target: Floats, var: Floats, eps: Positive, reduction: Reduction
+    dloss: Sums, input: Floats, target: Floats, var: Floats, eps: Positive, reduction: Reduction
 ) -> tuple[Floats, Floats, Floats]:
     """The gradients of `gaussian_nll_loss`."""
     v = variances(np.maximum(var, var.dtype.type(eps)), input.ndim)
@@ -229,13 +229,13 @@ def gaussian_nll_loss_backward(
 
 
 @op("S..., S... -> R...", backward="kl_div_backward", outputs="loss")
-def kl_div(input: Floats, target: Constants, reduction: BatchReduction = "mean", log_target: bool = False) -> Floats:
+def kl_div(input: Floats, target: Constants, reduction: BatchReduction = "mean", log_target: bool = False) -> Sums:
     """The Kullback–Leibler divergence of a model from the truth, element by element: q (log q − input), q = target.
 
     dinput = −q · dloss
 
     Args:
-        input: log-probabilities, float32 or float64, of any shape.
+        input: log-probabilities, float32, float64 or bfloat16, of any shape.
         target: probabilities, or their logarithms if `log_target`, of the same shape, without gradient.
         reduction: "batchmean" divides the sum by the first size, which is the divergence by its definition; "mean" by
             all elements; "sum", or "none".
@@ -253,6 +253,6 @@ def kl_div(input: Floats, target: Constants, reduction: BatchReduction = "mean",
 
 
 @op("R..., S... -> S...", backward_of="kl_div", outputs="dinput")
-def kl_div_backward(dloss: Floats, target: Constants, reduction: BatchReduction, log_target: bool) -> Floats:
+def kl_div_backward(dloss: Sums, target: Constants, reduction: BatchReduction, log_target: bool) -> Floats:
     """The gradient of `kl_div`."""
     return -(np.exp(target) if log_target else target) * (dloss * share_of(reduction, target.shape))

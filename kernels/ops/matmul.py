@@ -26,7 +26,7 @@ def matmul(a: Floats, b: Floats) -> Floats:
     out = a b;  da = dout bᵀ, db = aᵀ dout, each summed over the axes along which it was broadcast.
 
     Args:
-        a: (..., M, K) float32 or float64, of any strides: a transposed operand is read in place.
+        a: (..., M, K) float32, float64 or bfloat16, of any strides: a transposed operand is read in place.
         b: (..., K, N), likewise.
 
     Returns:
@@ -58,7 +58,7 @@ def linear(
     out = f(z), z = x weightᵀ + bias;  dz = dout f'(z), dx = dz weight, dweight = Σ dzᵀ x, dbias = Σ dz
 
     Args:
-        x: (..., I) float32 or float64.
+        x: (..., I) float32, float64 or bfloat16.
         weight: (O, I).
         bias: (O,) or None.
         activation: f: "none", "relu", "gelu", or "gelu_tanh", which is gelu's tanh form.

@@ -6,14 +6,14 @@ import numpy as np
 
 from ..dispatch import op
 from ..signature import Interval
-from .optimizer import Arrays, Beta, Flag, NotNegative, Number, require_writable
+from .optimizer import Arrays, Beta, Flag, NotNegative, Number, require_writable, write_copies
 
 Scaling: TypeAlias = Literal["original", "match_rms_adamw"]
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of x, x³ and x⁵: five rounds bring singular values to about 0.7 … 1.2
 
 
-def _check(params, grads, momentum_buffers, *_):
-    require_writable("muon_", params=params, momentum_buffers=momentum_buffers)
+def _check(params, grads, momentum_buffers, *rest):
+    require_writable("muon_", rest[-1], params=params, momentum_buffers=momentum_buffers)
     for i, p in enumerate(params):
         if p.ndim < 2 or not p.size:
             raise ValueError(
@@ -39,6 +39,7 @@ def muon_(
     nesterov: Flag = True,
     adjust_lr_fn: Scaling = "original",
     ns_steps: Annotated[int, Interval(0)] = 5,
+    copies: Arrays | None = None,
 ) -> None:
     """A step along the nearest orthogonal matrix to a momentum, in place.
 
@@ -49,6 +50,7 @@ def muon_(
     Args:
         params, grads, momentum_buffers (b): lists of matrices, alike; further axes count as columns; b starts as 0.
         nesterov: u looks ahead as above; without it u is b.
+        copies: as in `adamw_`, which also says what gradients may be.
         adjust_lr_fn: s = √max(1, rows / columns), or 0.2 √max(rows, columns), which suits AdamW's rate and decay.
 
     Raises:
@@ -67,6 +69,7 @@ def muon_(
         x = _orthogonal(u.reshape(len(u), -1), ns_steps)
         p *= 1 - lr * weight_decay
         p -= lr * step_size(x.shape, adjust_lr_fn) * x.reshape(p.shape)
+    write_copies(copies, params)
 
 
 def _orthogonal(u: np.ndarray, steps: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Floats, Interval
+from ..signature import Floats, Interval, Sums
 
 Eps = Annotated[float, Interval(0)]
 
@@ -24,7 +24,7 @@ def layer_norm(
     g = dout · weight;  dx = rstd · (g − mean(g) − x̂ · mean(g · x̂));  dweight = Σ dout · x̂;  dbias = Σ dout
 
     Args:
-        x: (..., C) float32 or float64.
+        x: (..., C) float32, float64 or bfloat16.
         weight, bias: (C), or None for 1 and 0.
         eps: added to the variance, which is that of the population (divided by C).
 
@@ -52,7 +52,7 @@ def layer_norm(
     outputs="dx dweight dbias",
 )
 def layer_norm_backward(
-    dout: Floats, x: Floats, weight: Floats | None, bias: Floats | None, mean: Floats, rstd: Floats
+    dout: Floats, x: Floats, weight: Floats | None, bias: Floats | None, mean: Sums, rstd: Sums
 ) -> tuple[Floats, Floats | None, Floats | None]:
     """The gradients of `layer_norm`: see there. That of an absent weight or bias is None."""
     normal = _centred(x, mean) * rstd[..., None]
@@ -77,7 +77,7 @@ def rms_norm(
     g = dout · weight;  dx = rstd · (g − x̂ · mean(g · x̂));  dweight = Σ dout · x̂
 
     Args:
-        x: (..., C) float32 or float64.
+        x: (..., C) float32, float64 or bfloat16.
         weight: (C), or None for 1.
         eps: added to the mean square.
 
@@ -97,7 +97,7 @@ def rms_norm(
 
 
 @op("S... C, S... C, C, S... -> S... C, C", backward_of="rms_norm", outputs="dx dweight")
-def rms_norm_backward(dout: Floats, x: Floats, weight: Floats | None, rstd: Floats) -> tuple[Floats, Floats | None]:
+def rms_norm_backward(dout: Floats, x: Floats, weight: Floats | None, rstd: Sums) -> tuple[Floats, Floats | None]:
     """The gradients of `rms_norm`: see there. That of an absent weight is None."""
     normal = x * rstd[..., None]
     g = dout if weight is None else dout * weight
@@ -121,7 +121,7 @@ def add_layer_norm(
     total = x + residual, out = layer_norm(total);  dx = dresidual = dtotal + the gradient of layer_norm
 
     Args:
-        x, residual: (..., C) float32 or float64: a branch and the stream that it is added to.
+        x, residual: (..., C) float32, float64 or bfloat16: a branch and the stream that it is added to.
         weight, bias: (C), or None for 1 and 0.
         eps: added to the variance.
 
@@ -150,8 +150,8 @@ def add_layer_norm_backward(
     total: Floats,
     weight: Floats | None,
     bias: Floats | None,
-    mean: Floats,
-    rstd: Floats,
+    mean: Sums,
+    rstd: Sums,
 ) -> tuple[Floats, Floats, Floats | None, Floats | None]:
     """The gradients of `add_layer_norm`; those of x and residual are one array."""
     dx, dweight, dbias = layer_norm_backward.reference(dout, total, weight, bias, mean, rstd)
@@ -168,7 +168,7 @@ def add_rms_norm(
     total = x + residual, out = rms_norm(total);  dx = dresidual = dtotal + the gradient of rms_norm
 
     Args:
-        x, residual: (..., C) float32 or float64: a branch and the stream that it is added to.
+        x, residual: (..., C) float32, float64 or bfloat16: a branch and the stream that it is added to.
         weight: (C), or None for 1.
         eps: added to the mean square.
 
@@ -192,7 +192,7 @@ def add_rms_norm(
     outputs="dx dresidual dweight",
 )
 def add_rms_norm_backward(
-    dout: Floats, dtotal: Floats, total: Floats, weight: Floats | None, rstd: Floats
+    dout: Floats, dtotal: Floats, total: Floats, weight: Floats | None, rstd: Sums
 ) -> tuple[Floats, Floats, Floats | None]:
     """The gradients of `add_rms_norm`; those of x and residual are one array."""
     dx, dweight = rms_norm_backward.reference(dout, total, weight, rstd)

@@ -1,9 +1,12 @@
 """Optimisers: one call for all parameters of a model, which it changes in place."""
 
+from itertools import zip_longest
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
+from .. import device
+from ..device import BFLOAT16
 from ..dispatch import op
 from ..signature import Floats, Interval
 
@@ -14,13 +17,25 @@ Number = Annotated[float, Interval()]
 Flag = Literal[False, True]
 
 
-def require_writable(name: str, **lists: Arrays) -> None:
-    """Raise unless the lists hold arrays of one dtype that can be written as one run of memory."""
+def require_writable(name: str, copies: Arrays | None = None, **lists: Arrays) -> None:
+    """Raise unless the lists hold arrays of one dtype that can be written as one run of memory.
+
+    `copies` of the first list are bfloat16.
+    """
+    params = next(iter(lists.values()))
+    if copies is not None:
+        wanted = [(device.of(x), BFLOAT16, x.shape) for x in params]
+        came = [(device.of(x), x.dtype, x.shape) for x in copies]
+        for i, (a, b) in enumerate(zip_longest(wanted, came)):
+            if a != b:
+                raise ValueError(f"{name}: copies: expected arrays like params, in bfloat16: {a} at {i}, got {b}")
+        lists = lists | {"copies": copies}
     for argument, xs in lists.items():
+        like = xs if argument == "copies" else params
         for i, x in enumerate(xs):
-            if x.dtype != xs[0].dtype:
+            if x.dtype != like[0].dtype:
                 raise TypeError(
-                    f"{name}: {argument}: expected arrays of one dtype, got {xs[0].dtype} at 0 and {x.dtype} at {i}; "
+                    f"{name}: {argument}: expected arrays of one dtype, got {like[0].dtype} at 0 and {x.dtype} at {i}; "
                     "call it once for each dtype"
                 )
             if not getattr(x.flags, "carray", x.flags.c_contiguous):  # CuPy has no read-only arrays
@@ -31,8 +46,14 @@ def require_writable(name: str, **lists: Arrays) -> None:
                 )
 
 
-def _check_adamw(params, grads, exp_avgs, exp_avg_sqs, *_):
-    require_writable("adamw_", params=params, exp_avgs=exp_avgs, exp_avg_sqs=exp_avg_sqs)
+def write_copies(copies: Arrays | None, params: Arrays) -> None:
+    """Round parameters into their copies."""
+    for copy, p in zip(copies or [], params, strict=False):
+        copy[...] = p
+
+
+def _check_adamw(params, grads, exp_avgs, exp_avg_sqs, *rest):
+    require_writable("adamw_", rest[-1], params=params, exp_avgs=exp_avgs, exp_avg_sqs=exp_avg_sqs)
 
 
 @op(
@@ -52,6 +73,7 @@ def adamw_(
     eps: NotNegative = 1e-8,
     weight_decay: NotNegative = 0.0,
     grad_scale: Number = 1.0,
+    copies: Arrays | None = None,
 ) -> None:
     """Adam's step with decoupled weight decay, in place.
 
@@ -59,8 +81,10 @@ def adamw_(
     param ← param · (1 − lr · weight_decay) − lr · m̂ / (√v̂ + eps), m̂ = m / (1 − β1^step), v̂ = v / (1 − β2^step)
 
     Args:
-        params, grads, exp_avgs (m), exp_avg_sqs (v): lists of arrays, alike in shape and dtype; m and v start as 0.
+        params, grads, exp_avgs (m), exp_avg_sqs (v): lists of arrays, alike in shape and dtype, but that gradients of
+            float32 parameters may be bfloat16; m and v start as 0.
         step: 1 at the first call.
+        copies: bfloat16 arrays that the new parameters are rounded into, in the same sweep.
 
     Raises:
         ValueError: params, exp_avgs or exp_avg_sqs hold one that is read-only or not C-contiguous.
@@ -80,10 +104,11 @@ def adamw_(
         v[...] = beta2 * v + (1 - beta2) * g * g
         p *= 1 - lr * weight_decay
         p -= rate * m / (np.sqrt(v) / p.dtype.type(root) + eps)
+    write_copies(copies, params)
 
 
-def _check_sgd(params, _, momentum_buffers, __, momentum, weight_decay, grad_scale, nesterov):
-    require_writable("sgd_", params=params, momentum_buffers=momentum_buffers or [])
+def _check_sgd(params, _, momentum_buffers, __, momentum, weight_decay, grad_scale, nesterov, copies):
+    require_writable("sgd_", copies, params=params, momentum_buffers=momentum_buffers or [])
     if momentum and momentum_buffers is None:
         raise ValueError(f"sgd_: momentum_buffers: expected a list as params for momentum={momentum}, got None")
     if nesterov and not momentum:
@@ -104,6 +129,7 @@ def sgd_(
     weight_decay: NotNegative = 0.0,
     grad_scale: Number = 1.0,
     nesterov: Flag = False,
+    copies: Arrays | None = None,
 ) -> None:
     """A step of gradient descent, with momentum, in place.
 
@@ -113,6 +139,7 @@ def sgd_(
     Args:
         params, grads, momentum_buffers (b): lists of arrays, alike in shape and dtype; b starts as 0. Without
             momentum b is g: the buffers may be None and are left alone.
+        copies: as in `adamw_`, which also says what gradients may be.
 
     Raises:
         ValueError: a parameter or buffer is read-only or not C-contiguous; nesterov without momentum.
@@ -130,10 +157,11 @@ def sgd_(
             momentum_buffers[i][...] = b = momentum * momentum_buffers[i] + g
             g = g + momentum * b if nesterov else b
         p -= lr * g
+    write_copies(copies, params)
 
 
-def _check_lion(params, grads, exp_avgs, *_):
-    require_writable("lion_", params=params, exp_avgs=exp_avgs)
+def _check_lion(params, grads, exp_avgs, *rest):
+    require_writable("lion_", rest[-1], params=params, exp_avgs=exp_avgs)
 
 
 @op(
@@ -150,6 +178,7 @@ def lion_(
     beta2: Beta = 0.99,
     weight_decay: NotNegative = 0.0,
     grad_scale: Number = 1.0,
+    copies: Arrays | None = None,
 ) -> None:
     """A step of one length in each coordinate, the sign of a momentum, in place.
 
@@ -159,6 +188,7 @@ def lion_(
     Args:
         params, grads, exp_avgs (m): lists of arrays, alike in shape and dtype; m starts as 0.
         lr: usually 3 to 10 times smaller than AdamW's, weight_decay as many times larger.
+        copies: as in `adamw_`, which also says what gradients may be.
 
     Raises:
         ValueError: params or exp_avgs hold one that is read-only or not C-contiguous.
@@ -175,6 +205,7 @@ def lion_(
         p *= 1 - lr * weight_decay
         p -= lr * np.sign(beta1 * m + (1 - beta1) * g)
         m[...] = beta2 * m + (1 - beta2) * g
+    write_copies(copies, params)
 
 
 def _check_norm(grads):

@@ -16,7 +16,7 @@ def abs(x: Floats) -> Floats:
     dx = dout · sign(x)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -39,7 +39,7 @@ def sign(x: Floats) -> Floats:
     dx = 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -68,7 +68,7 @@ def maximum(x: Floats, y: Floats) -> Floats:
     broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary; ties as in PyTorch, both gradients whole where either is NaN.
 
@@ -92,7 +92,7 @@ def minimum(x: Floats, y: Floats) -> Floats:
     broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary; ties as in PyTorch, both gradients whole where either is NaN.
 
@@ -127,7 +127,7 @@ def clip(
     dx = dout where min <= x <= max, else 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         min, max: bounds; None is no bound.
 
     Raises:
@@ -161,7 +161,7 @@ def floor(x: Floats) -> Floats:
     dx = 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -184,7 +184,7 @@ def ceil(x: Floats) -> Floats:
     dx = 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -207,7 +207,7 @@ def round(x: Floats) -> Floats:
     dx = 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -230,7 +230,7 @@ def trunc(x: Floats) -> Floats:
     dx = 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 

@@ -15,7 +15,7 @@ def pow(x: Floats, y: Floats) -> Floats:
     dy = dout · out · log x, 0 where x is 0 and y >= 0; each summed over the axes along which it was broadcast
 
     Args:
-        x, y: float32 or float64 arrays of shapes that broadcast.
+        x, y: float32, float64 or bfloat16 arrays of shapes that broadcast.
 
     Source: elementary.
 
@@ -41,7 +41,7 @@ def square(x: Floats) -> Floats:
     dx = 2 dout · x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -64,7 +64,7 @@ def reciprocal(x: Floats) -> Floats:
     dx = −dout · out²
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 
@@ -87,7 +87,7 @@ def rsqrt(x: Floats) -> Floats:
     dx = −dout · out³ / 2
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Source: elementary.
 

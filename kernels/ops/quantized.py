@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from ..dispatch import op
-from ..signature import BFloats, Compact, Constants, Floats, Ints, require_ids
+from ..signature import BFloats, Compact, Floats, Ints, Sums, require_ids
 from .attention import Scale, attention
 from .attention import check as _check_attention
 from .matmul import Activation, linear
@@ -20,13 +20,13 @@ def _check(name, weight, scale):
 
 
 @op("O I -> O I, O", no_gradient="rounding has none", outputs="out scale")
-def quantize_int8(weight: Floats) -> tuple[Compact, Constants]:
+def quantize_int8(weight: Floats) -> tuple[Compact, Sums]:
     """Each row as whole numbers from -127 to 127 times a scale of its own.
 
     scale_o = max_i |weight_oi| / 127 in float32, out_oi = weight_oi / scale_o rounded half to even
 
     Args:
-        weight: (O, I) float32 or float64, finite.
+        weight: (O, I) float32, float64 or bfloat16, finite.
 
     Returns:
         (O, I) int8, (O,) float32. A row of zeros has scale 0.
@@ -53,7 +53,7 @@ def to_bf16(x: Floats) -> BFloats:
     """The bits of the nearest bfloat16: the upper half of a float32, rounded half to even.
 
     Args:
-        x: float32 or float64, of any strides; float64 is rounded to float32 first.
+        x: float32, float64 or bfloat16, of any strides; float64 is rounded to float32 first.
 
     Returns:
         uint16 of x's shape. NaN stays NaN; what is beyond bfloat16's largest number becomes infinite.
@@ -97,7 +97,7 @@ def from_bf16(x: BFloats) -> Floats:
 def linear_quantized(
     x: Floats,
     weight: Compact,
-    scale: Constants | None = None,
+    scale: Sums | None = None,
     bias: Floats | None = None,
     activation: Activation = "none",
 ) -> Floats:
@@ -106,7 +106,7 @@ def linear_quantized(
     out = f(x (scale weight)ᵀ + bias)
 
     Args:
-        x: (..., I) float32 or float64.
+        x: (..., I) float32, float64 or bfloat16.
         weight: (O, I) int8 from `quantize_int8`, or uint16 from `to_bf16`.
         scale: (O,) of an int8 weight; None of one in bfloat16.
         bias: (O,) or None.
@@ -132,7 +132,7 @@ def linear_quantized(
     no_gradient=_WHY,
     check=lambda ids, weight, scale: _check("embedding_quantized", weight, scale),
 )
-def embedding_quantized(ids: Ints, weight: Compact, scale: Constants | None = None) -> Floats:
+def embedding_quantized(ids: Ints, weight: Compact, scale: Sums | None = None) -> Floats:
     """`embedding` of a table in int8 or bfloat16: the rows that ids name, widened.
 
     out_i = scale[ids_i] weight[ids_i]
@@ -168,7 +168,7 @@ def attention_bf16(q: Floats, k: BFloats, v: BFloats, causal: bool = True, scale
     out_t = Σ_s P_ts v_s, P = softmax(scale q kᵀ)
 
     Args:
-        q: (B, T, H, D) float32 or float64, of any strides.
+        q: (B, T, H, D) float32, float64 or bfloat16, of any strides.
         k, v: (B, S, G, D) from `to_bf16`, of any strides; else as in `attention`.
         causal, scale: as in `attention`.
 

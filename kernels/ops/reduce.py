@@ -34,7 +34,7 @@ def sum(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     dx = dout, repeated along those axes
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 
@@ -61,7 +61,7 @@ def mean(x: Floats, dim: Dim = None, keepdim: bool = False) -> Floats:
     dx = dout / count, repeated along those axes
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 
@@ -89,7 +89,7 @@ def prod(x: Floats, dim: Dim = None, keepdim: bool = False, save: bool = False) 
     dx = dout · (the product of the others), which is 0 where another element is 0
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Constants, Floats
+from ..signature import Floats, Sums
 
 
 def _check(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
@@ -15,7 +15,7 @@ def _check(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> None:
 
 
 @op("B T H D, T P, T P -> B T H D", backward="rotary_backward", check=_check)
-def rotary(x: Floats, cos: Constants, sin: Constants) -> Floats:
+def rotary(x: Floats, cos: Sums, sin: Sums) -> Floats:
     """Rotate pairs of channels by angles that grow with the position, so that products of queries and keys depend on
     distances alone.
 
@@ -23,7 +23,7 @@ def rotary(x: Floats, cos: Constants, sin: Constants) -> Floats:
     dx is dout rotated by the negative angles
 
     Args:
-        x: (B, T, H, D) float32 or float64, of any strides: queries or keys.
+        x: (B, T, H, D) float32, float64 or bfloat16, of any strides: queries or keys.
         cos, sin: (T, P) of the angles at the T positions; no gradient.
 
     Returns:
@@ -42,7 +42,7 @@ def rotary(x: Floats, cos: Constants, sin: Constants) -> Floats:
 
 
 @op("B T H D, T P, T P -> B T H D", backward_of="rotary", outputs="dx")
-def rotary_backward(dout: Floats, cos: Constants, sin: Constants) -> Floats:
+def rotary_backward(dout: Floats, cos: Sums, sin: Sums) -> Floats:
     """The gradient of `rotary`: dout rotated by the negative angles."""
     return _rotate(dout, cos, -sin)
 

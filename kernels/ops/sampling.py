@@ -39,7 +39,7 @@ def sample(
     top_p, then below min_p; the token drawn is the first id at which Σ w exceeds u · (the sum of all), u in [0, 1)
 
     Args:
-        logits: (B, V) float32 or float64; -inf is never drawn.
+        logits: (B, V) float32, float64 or bfloat16; -inf is never drawn.
         temperature: 0 takes the likeliest. top_k, min_p: 0 keeps all. top_p: 1 keeps all. The lower id wins a tie.
         seed, stream, offset: the key and two words of Philox's counter; row b draws u from counter b.
 
@@ -81,7 +81,7 @@ def penalize_repetition(logits: Floats, ids: Ints, penalty: Annotated[float, Int
     out_bv = logits_bv / penalty where it is positive, else logits_bv · penalty, for v among ids_b; others as they are
 
     Args:
-        logits: (B, V) float32 or float64.
+        logits: (B, V) float32, float64 or bfloat16.
         ids: (B, T) tokens in [0, V), of which repetitions count once.
         penalty: 1 changes nothing.
 

@@ -18,7 +18,7 @@ def cumsum(x: Floats, dim: int) -> Floats:
     out_t = Σ_{s ≤ t} x_s;  dx_t = Σ_{s ≥ t} dout_s
 
     Args:
-        x: float32 or float64, of at least one axis.
+        x: float32, float64 or bfloat16, of at least one axis.
         dim: the axis.
 
     Raises: ValueError for an axis that x does not have.

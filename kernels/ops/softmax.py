@@ -21,7 +21,7 @@ def softmax(x: Floats, dim: int = -1) -> Floats:
     out_j = exp(x_j) / Σ_k exp(x_k);  dx = out · (dout − Σ_k dout_k out_k)
 
     Args:
-        x: (..., V) float32 or float64 scores.
+        x: (..., V) float32, float64 or bfloat16 scores.
         dim: the axis; another than the last is brought there by a copy.
 
     Returns:
@@ -54,7 +54,7 @@ def log_softmax(x: Floats, dim: int = -1) -> Floats:
     out_j = x_j − log Σ_k exp(x_k);  dx = dout − exp(out) · Σ_k dout_k
 
     Args:
-        x: (..., V) float32 or float64 scores.
+        x: (..., V) float32, float64 or bfloat16 scores.
         dim: the axis; another than the last is brought there by a copy.
 
     Returns:

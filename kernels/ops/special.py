@@ -17,7 +17,7 @@ def expm1(x: Floats) -> Floats:
     dx = dout · (out + 1)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 3 ulp on the CPU.
     Source: elementary.
@@ -41,7 +41,7 @@ def log1p(x: Floats) -> Floats:
     dx = dout / (1 + x)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 3 ulp on the CPU.
     Source: elementary.
@@ -65,7 +65,7 @@ def erf(x: Floats) -> Floats:
     dx = dout · 2/√π · exp(−x²)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 2 ulp on the CPU.
     Source: elementary.

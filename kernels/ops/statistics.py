@@ -20,7 +20,7 @@ def var(
     out = Σ (x − mean)² / f;  dx = dout · 2 (x − mean) / f;  f = max(0, n − correction)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         correction: 1 for the unbiased estimate, 0 for the mean square.
         keepdim: keep those axes, with size 1.
@@ -53,7 +53,7 @@ def std(
     out = √(Σ (x − mean)² / f);  dx = dout · (x − mean) / (out · f), 0 where out = 0;  f = max(0, n − correction)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         correction: 1 for the square root of the unbiased variance, 0 for the root mean square.
         keepdim: keep those axes, with size 1.
@@ -88,7 +88,7 @@ def logsumexp(x: Floats, dim: Dim = None, keepdim: bool = False, save: bool = Fa
     out = log Σ exp(x);  dx = dout · exp(x − out)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
         dim: an axis, several, or None for all.
         keepdim: keep those axes, with size 1.
 

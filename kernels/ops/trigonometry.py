@@ -13,7 +13,7 @@ def sin(x: Floats) -> Floats:
     dx = dout · cos x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 2 ulp on the CPU for any x: float32 is reduced with a table of 2/π, float64 by the C library.
     Source: elementary.
@@ -37,7 +37,7 @@ def cos(x: Floats) -> Floats:
     dx = −dout · sin x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: at most 2 ulp on the CPU for any x, as `sin`.
     Source: elementary.
@@ -61,7 +61,7 @@ def tan(x: Floats) -> Floats:
     dx = dout · (1 + out²)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -85,7 +85,7 @@ def asin(x: Floats) -> Floats:
     dx = dout / √((1 − x) (1 + x))
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -109,7 +109,7 @@ def acos(x: Floats) -> Floats:
     dx = −dout / √((1 − x) (1 + x))
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -133,7 +133,7 @@ def atan(x: Floats) -> Floats:
     dx = dout / (1 + x²)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -158,7 +158,7 @@ def sinh(x: Floats) -> Floats:
     dx = dout · cosh x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -182,7 +182,7 @@ def cosh(x: Floats) -> Floats:
     dx = dout · sinh x
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -206,7 +206,7 @@ def asinh(x: Floats) -> Floats:
     dx = dout / √(1 + x²)
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -230,7 +230,7 @@ def acosh(x: Floats) -> Floats:
     dx = dout / (√(x − 1) √(x + 1))
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.
@@ -254,7 +254,7 @@ def atanh(x: Floats) -> Floats:
     dx = dout / ((1 − x) (1 + x))
 
     Args:
-        x: float32 or float64, of any shape.
+        x: float32, float64 or bfloat16, of any shape.
 
     Numerics: the C library's on the CPU.
     Source: elementary.

@@ -18,6 +18,7 @@ __all__ = ["INDEX", "SINGLE", "Stored", "find", "logged", "read_json", "write", 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_WORDS = {"float64": "F64", "float32": "F32", "bfloat16": "BF16"}
 _LOG_SECONDS = 5.0
 
 _logger = logging.getLogger(__name__)
@@ -158,10 +159,10 @@ def _write_file(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     end = 0
     for name, x in tensors.items():
         start, end = end, end + x.nbytes
-        header[name] = {"dtype": f"F{8 * x.itemsize}", "shape": x.shape, "data_offsets": [start, end]}
+        header[name] = {"dtype": _WORDS[x.dtype.name], "shape": x.shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with atomic_write(path) as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, x in logged(f"writing {path}", tensors):
-            file.write(np.ascontiguousarray(x).data)
+            file.write(np.ascontiguousarray(x).reshape(-1).view(np.uint8).data)

@@ -68,9 +68,12 @@ CASES = {
         samples=_gated,
         bad=[
             Bad(
-                ValueError, "up: expected float32 or float64 of shape (2, 3), got float64 (3,)", normal(2, 3), normal(3)
+                ValueError,
+                "up: expected float32, float64 or bfloat16 of shape (2, 3), got float64 (3,)",
+                normal(2, 3),
+                normal(3),
             ),
-            Bad(TypeError, "gate: expected float32 or float64", np.ones(3, int), normal(3)),
+            Bad(TypeError, "gate: expected float32, float64 or bfloat16", np.ones(3, int), normal(3)),
         ],
         bench=lambda: [Sample(normal(4096, 768), normal(4096, 768)), Sample(normal(8, 8), normal(8, 8))],
         torch=lambda torch, gate, up: torch.nn.functional.silu(gate) * up,
@@ -81,7 +84,7 @@ CASES = {
         bad=[
             Bad(
                 ValueError,
-                "bias: expected float32 or float64 of shape (C=3), got float64 (2,)",
+                "bias: expected float32, float64 or bfloat16 of shape (C=3), got float64 (2,)",
                 normal(2, 3),
                 normal(2),
             ),

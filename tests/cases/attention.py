@@ -35,7 +35,7 @@ CASES = {
             ),
             Bad(
                 ValueError,
-                "attention: v: expected float32 or float64 of shape (B=1 S=2 G=1 D=2)",
+                "attention: v: expected float32, float64 or bfloat16 of shape (B=1 S=2 G=1 D=2)",
                 normal(1, 2, 1, 2),
                 normal(1, 2, 1, 2),
                 normal(1, 3, 1, 2),

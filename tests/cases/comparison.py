@@ -21,7 +21,7 @@ def _comparison(torch):
         samples=_pairs,
         bad=[
             Bad(TypeError, "expected two arrays of floats or two of integers", np.ones(3), np.ones(3, int)),
-            Bad(TypeError, "x: expected float32 or float64 or integer", np.ones(3, bool), np.ones(3)),
+            Bad(TypeError, "x: expected float32, float64, bfloat16 or integer", np.ones(3, bool), np.ones(3)),
             Bad(ValueError, "y: expected", np.ones((2, 3)), np.ones(2)),
             Bad(TypeError, "y: expected a NumPy array, got int", np.ones(3), 1),
         ],
@@ -61,7 +61,13 @@ CASES = {
         samples=_choices,
         bad=[
             Bad(TypeError, "condition: expected boolean of shape", np.ones(3), np.ones(3), np.ones(3)),
-            Bad(ValueError, "y: expected float32 or float64 of shape (3)", np.ones(3, bool), np.ones(3), np.ones(2)),
+            Bad(
+                ValueError,
+                "y: expected float32, float64 or bfloat16 of shape (3)",
+                np.ones(3, bool),
+                np.ones(3),
+                np.ones(2),
+            ),
         ],
         bench=lambda: [Sample(normal(4096, 768) > 0, normal(4096, 768), np.array(0.0))],
         torch=lambda torch, condition, x, y: torch.where(condition, x, y),

@@ -86,7 +86,7 @@ CASES = {
             Bad(TypeError, "cross_entropy: targets: expected", normal(2, 3), np.zeros(2, bool)),
             Bad(
                 ValueError,
-                "weight: expected float32 or float64 of shape (V=3)",
+                "weight: expected float32, float64 or bfloat16 of shape (V=3)",
                 normal(2, 3),
                 integers(3, 2),
                 normal(4),

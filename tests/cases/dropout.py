@@ -27,7 +27,7 @@ CASES = {
             Bad(ValueError, "dropout: seed: expected a whole number in [0, ", normal(3), 0.5, 2**64, 0, 0),
             Bad(ValueError, "dropout: stream: expected a whole number in [0, ", normal(3), 0.5, 0, 1.0, 0),
             Bad(ValueError, "dropout: offset: expected a whole number in [0, ", normal(3), 0.5, 0, 0, 2**32),
-            Bad(TypeError, "dropout: x: expected float32 or float64", np.zeros(3, int), 0.5, 0, 0, 0),
+            Bad(TypeError, "dropout: x: expected float32, float64 or bfloat16", np.zeros(3, int), 0.5, 0, 0, 0),
         ],
         bench=lambda: [Sample(normal(4096, 768), 0.1, seed=1, stream=2, offset=3)],
         torch=lambda torch, x, p, seed, stream, offset: torch.dropout(x, p, True),

@@ -52,7 +52,12 @@ CASES = {
             Bad(ValueError, "'k' is in the output of 'ij->k' and in no operand", [A], "ij->k"),
             Bad(ValueError, "expected ... in the output of '...i->i', for 1 axes", [A], "...i->i"),
             Bad(TypeError, "einsum: equation: expected text such as 'ij,jk->ik', got 3", [A], 3),
-            Bad(TypeError, "einsum: operands[0]: expected float32 or float64, got int64", [np.ones(2, int)], "i"),
+            Bad(
+                TypeError,
+                "einsum: operands[0]: expected float32, float64 or bfloat16, got int64",
+                [np.ones(2, int)],
+                "i",
+            ),
         ],
         bench=lambda: [
             Sample([normal(256, 768), normal(768, 12, 64)], "nc,chd->hnd"),

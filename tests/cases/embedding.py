@@ -29,7 +29,12 @@ CASES = {
             ),
             Bad(ValueError, "expected 0 <= id < 5, got -1 at (0,)", np.array([-1]), normal(5, 2), data=True),
             Bad(TypeError, "embedding: ids: expected integer of shape", np.zeros(3), normal(5, 2)),
-            Bad(ValueError, "embedding: weight: expected float32 or float64 of shape (V C)", integers(3, 2), normal(3)),
+            Bad(
+                ValueError,
+                "embedding: weight: expected float32, float64 or bfloat16 of shape (V C)",
+                integers(3, 2),
+                normal(3),
+            ),
         ],
         bench=lambda: [Sample(integers(50304, 4096), normal(50304, 768)), Sample(integers(65, 4096), normal(65, 384))],
         torch=lambda torch, ids, weight: torch.nn.functional.embedding(ids, weight),

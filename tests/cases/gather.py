@@ -140,7 +140,14 @@ CASES = {
         samples=_sums,
         bad=[
             *_bad_along("scatter_add", X),
-            Bad(ValueError, "scatter_add: src: expected float32 or float64 of shape (2, 3)", X, IDS, X[:, :2], 1),
+            Bad(
+                ValueError,
+                "scatter_add: src: expected float32, float64 or bfloat16 of shape (2, 3)",
+                X,
+                IDS,
+                X[:, :2],
+                1,
+            ),
         ],
         bench=lambda: [Sample(normal(999, 768), integers(768, 999, 768), normal(999, 768), 1)],
         torch=lambda torch, x, index, src, dim: x.scatter_add(dim, index, src),

@@ -43,7 +43,12 @@ CASES = {
     "matmul": Case(
         samples=_products,
         bad=[
-            Bad(ValueError, "matmul: b: expected float32 or float64 of shape (K=3 N)", normal(2, 3), normal(4, 2)),
+            Bad(
+                ValueError,
+                "matmul: b: expected float32, float64 or bfloat16 of shape (K=3 N)",
+                normal(2, 3),
+                normal(4, 2),
+            ),
             Bad(ValueError, "matmul: b: expected", normal(2, 4, 3), normal(3, 3, 2)),
             Bad(TypeError, "matmul: a: expected", np.ones((2, 2), int), normal(2, 2)),
         ],
@@ -55,7 +60,12 @@ CASES = {
     "linear": Case(
         samples=_layers,
         bad=[
-            Bad(ValueError, "linear: weight: expected float32 or float64 of shape (O I=3)", normal(2, 3), normal(2, 4)),
+            Bad(
+                ValueError,
+                "linear: weight: expected float32, float64 or bfloat16 of shape (O I=3)",
+                normal(2, 3),
+                normal(2, 4),
+            ),
             Bad(
                 ValueError,
                 "linear: activation: expected 'none' or 'relu' or 'gelu' or 'gelu_tanh', got 'tanh'",

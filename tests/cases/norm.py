@@ -47,12 +47,12 @@ CASES = {
         bad=[
             Bad(
                 ValueError,
-                "layer_norm: weight: expected float32 or float64 of shape (C=3), got float64 (4,)",
+                "layer_norm: weight: expected float32, float64 or bfloat16 of shape (C=3), got float64 (4,)",
                 normal(2, 3),
                 normal(4),
             ),
-            Bad(ValueError, "layer_norm: bias: expected float32 or float64", normal(2, 3), bias=normal(2, 3)),
-            Bad(TypeError, "layer_norm: x: expected float32 or float64", np.zeros((2, 3), int)),
+            Bad(ValueError, "layer_norm: bias: expected float32, float64 or bfloat16", normal(2, 3), bias=normal(2, 3)),
+            Bad(TypeError, "layer_norm: x: expected float32, float64 or bfloat16", np.zeros((2, 3), int)),
             Bad(ValueError, "layer_norm: eps: expected a number in [0, inf], got -1", normal(2, 3), eps=-1),
         ],
         bench=lambda: [Sample(normal(4096, c), normal(c, seed=1), normal(c, seed=2)) for c in (384, 768)],
@@ -65,11 +65,11 @@ CASES = {
         bad=[
             Bad(
                 ValueError,
-                "rms_norm: weight: expected float32 or float64 of shape (C=3), got float64 (4,)",
+                "rms_norm: weight: expected float32, float64 or bfloat16 of shape (C=3), got float64 (4,)",
                 normal(2, 3),
                 normal(4),
             ),
-            Bad(TypeError, "rms_norm: x: expected float32 or float64", np.zeros((2, 3), int)),
+            Bad(TypeError, "rms_norm: x: expected float32, float64 or bfloat16", np.zeros((2, 3), int)),
             Bad(ValueError, "rms_norm: eps: expected a number in [0, inf], got -1", normal(2, 3), eps=-1),
         ],
         bench=lambda: [Sample(normal(4096, c), normal(c, seed=1)) for c in (384, 768)],
@@ -80,7 +80,7 @@ CASES = {
         bad=[
             Bad(
                 ValueError,
-                "add_layer_norm: residual: expected float32 or float64 of shape (2 C=3), got float64 (3,)",
+                "add_layer_norm: residual: expected float32, float64 or bfloat16 of shape (2 C=3), got float64 (3,)",
                 normal(2, 3),
                 normal(3),
             ),
@@ -97,7 +97,7 @@ CASES = {
         bad=[
             Bad(
                 ValueError,
-                "add_rms_norm: residual: expected float32 or float64 of shape (2 C=3), got float64 (2, 4)",
+                "add_rms_norm: residual: expected float32, float64 or bfloat16 of shape (2 C=3), got float64 (2, 4)",
                 normal(2, 3),
                 normal(2, 4),
             ),

@@ -124,7 +124,11 @@ CASES = {
         samples=_norm_samples,
         bad=[
             Bad(TypeError, "grads: expected arrays of one dtype", [normal(2), normal(2).astype("f4")]),
-            Bad(TypeError, "grad_norm: grads[1]: expected float32 or float64, got int64", [normal(2), np.ones(2, int)]),
+            Bad(
+                TypeError,
+                "grad_norm: grads[1]: expected float32, float64 or bfloat16, got int64",
+                [normal(2), np.ones(2, int)],
+            ),
         ],
         bench=lambda: [Sample(_tensors(0, MODEL))],
         torch=lambda torch, grads: torch.nn.utils.get_total_norm(grads),

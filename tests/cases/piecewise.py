@@ -52,7 +52,7 @@ CASES = {
             Bad(ValueError, "clip: expected min, max or both, got neither", np.ones(3)),
             Bad(ValueError, "clip: min: expected a number in", np.ones(3), "0"),
             Bad(ValueError, "clip: max: expected a number in", np.ones(3), 0, np.nan),
-            Bad(TypeError, "x: expected float32 or float64", np.ones(3, int), 0),
+            Bad(TypeError, "x: expected float32, float64 or bfloat16", np.ones(3, int), 0),
         ],
         bench=lambda: [Sample(normal(4096, 768), -1, 1)],
         torch=lambda torch, x, low, high: torch.clip(x, low, high),

@@ -49,12 +49,12 @@ def binary(torch, low=-np.inf):
         bad=[
             Bad(
                 ValueError,
-                "y: expected float32 or float64 of shape (2, 3), got float64 (2,)",
+                "y: expected float32, float64 or bfloat16 of shape (2, 3), got float64 (2,)",
                 np.ones((2, 3)),
                 np.ones(2),
             ),
             Bad(TypeError, "y: expected a NumPy array, got int", np.ones(3), 1),
-            Bad(TypeError, "x: expected float32 or float64", np.ones(3, int), np.ones(3)),
+            Bad(TypeError, "x: expected float32, float64 or bfloat16", np.ones(3, int), np.ones(3)),
         ],
         bench=lambda: [
             Sample(normal(4096, 768), normal(4096, 768)),
@@ -69,7 +69,7 @@ def unary(torch, change=lambda x: x, extremes=(), ulps=16):
     return Case(
         samples=lambda: _arrays(change, extremes),
         bad=[
-            Bad(TypeError, "x: expected float32 or float64 of shape (S...)", np.ones(3, int)),
+            Bad(TypeError, "x: expected float32, float64 or bfloat16 of shape (S...)", np.ones(3, int)),
             Bad(TypeError, "x: expected a NumPy array, got float", 1.0),
         ],
         bench=lambda: [Sample(change(normal(4096, 768))), Sample(change(normal(8, 8)))],

@@ -24,7 +24,7 @@ CASES = {
         bad=[
             Bad(
                 ValueError,
-                "y: expected float32 or float64 of shape (2, 3), got float64 (2,)",
+                "y: expected float32, float64 or bfloat16 of shape (2, 3), got float64 (2,)",
                 *map(np.ones, [(2, 3), 2]),
             ),
             Bad(TypeError, "y: expected a NumPy array, got int", np.ones(3), 2),

@@ -69,7 +69,7 @@ CASES = {
     "quantize_int8": Case(
         samples=_weights,
         bad=[
-            Bad(ValueError, "quantize_int8: weight: expected float32 or float64 of shape (O I)", normal(3)),
+            Bad(ValueError, "quantize_int8: weight: expected float32, float64 or bfloat16 of shape (O I)", normal(3)),
             Bad(TypeError, "quantize_int8: weight: expected", _ROWS),
             *(
                 Bad(ValueError, "weight: expected finite numbers, got NaN, infinity or larger in row 1", w, data=True)
@@ -85,7 +85,7 @@ CASES = {
     ),
     "to_bf16": Case(
         samples=_numbers,
-        bad=[Bad(TypeError, "to_bf16: x: expected float32 or float64 of shape", _ROWS)],
+        bad=[Bad(TypeError, "to_bf16: x: expected float32, float64 or bfloat16 of shape", _ROWS)],
         bench=lambda: [Sample(normal(3072, 768))],
         torch=lambda torch, x: x.bfloat16(),
     ),
@@ -120,7 +120,7 @@ CASES = {
             ),
             Bad(
                 ValueError,
-                "embedding_quantized: scale: expected float32 or float64 of shape (V=2)",
+                "embedding_quantized: scale: expected float32, float64 or bfloat16 of shape (V=2)",
                 np.array([0]),
                 _ROWS,
                 normal(3),

@@ -34,7 +34,7 @@ def case(torch, samples, *bad):
     """The case of a reduction of floats over any axes."""
     return Case(
         samples=samples,
-        bad=[*bad_dims(), Bad(TypeError, "x: expected float32 or float64", np.ones(3, int)), *bad],
+        bad=[*bad_dims(), Bad(TypeError, "x: expected float32, float64 or bfloat16", np.ones(3, int)), *bad],
         bench=lambda: [
             Sample(normal(4096, 768), dim=-1),
             Sample(normal(4096, 768), dim=0),

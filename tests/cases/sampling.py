@@ -74,7 +74,7 @@ CASES = {
             Bad(ValueError, "top_p: expected a number in (0, 1], got 0", normal(2, 3), 1.0, 0, 0, 0.0, **RANDOM),
             Bad(
                 ValueError,
-                "sample: logits: expected float32 or float64 of shape (B V)",
+                "sample: logits: expected float32, float64 or bfloat16 of shape (B V)",
                 normal(3),
                 1,
                 0,

@@ -24,7 +24,7 @@ CASES = {
         bad=[
             *bad_dims(dims=(2, -3, (0,), None, 1.0, True)),
             Bad(TypeError, "cumsum: missing argument 'dim'", normal(3)),
-            Bad(TypeError, "x: expected float32 or float64", np.ones(3, int), 0),
+            Bad(TypeError, "x: expected float32, float64 or bfloat16", np.ones(3, int), 0),
         ],
         bench=lambda: [Sample(normal(4096, 768), -1), Sample(normal(4096, 768), 0), Sample(normal(4_000_000), 0)],
         torch=lambda torch, x, dim: torch.cumsum(x, dim),

@@ -23,11 +23,15 @@ def _case(name):
         bad=[
             Bad(
                 TypeError,
-                f"{name}: x: expected float32 or float64 of shape (S... V), got int64 (2, 3)",
+                f"{name}: x: expected float32, float64 or bfloat16 of shape (S... V), got int64 (2, 3)",
                 np.zeros((2, 3), int),
             ),
             Bad(TypeError, f"{name}: x: expected a NumPy array, got list", [1.0]),
-            Bad(ValueError, f"{name}: x: expected float32 or float64 of shape (S... V), got float64 ()", np.ones(())),
+            Bad(
+                ValueError,
+                f"{name}: x: expected float32, float64 or bfloat16 of shape (S... V), got float64 ()",
+                np.ones(()),
+            ),
             Bad(ValueError, f"{name}: dim: expected an axis of a shape (2, 3), got 2", normal(2, 3), 2),
             Bad(ValueError, f"{name}: dim: expected an axis of a shape (2, 3), got (0, 1)", normal(2, 3), (0, 1)),
         ],
