@@ -136,6 +136,7 @@ from .ops.power import (
     square_backward,
 )
 from .ops.quantized import attention_bf16, embedding_quantized, from_bf16, linear_quantized, quantize_int8, to_bf16
+from .ops.recurrent import gru, gru_backward, lstm, lstm_backward
 from .ops.reduce import all, any, mean, mean_backward, prod, prod_backward, sum, sum_backward
 from .ops.rotary import rotary, rotary_backward
 from .ops.sampling import penalize_repetition, sample

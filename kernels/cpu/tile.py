@@ -46,11 +46,12 @@ _SHAPES = {64: (14, 2), 32: (6, 2), 16: (6, 2), 8: (4, 4), 4: (4, 4)}
 
 
 @lru_cache(None)
-def tile(unit: Unit) -> Tile:
-    """The register tile of a unit."""
+def tile(unit: Unit, most: int = 14) -> Tile:
+    """The register tile of a unit, of at most so many rows where it is not AMX's."""
     if unit.kind == "amx":
         return Tile(unit, panel(unit, 32, True), panel(unit, 32), LINE, _amx_multiply, _amx_begin, _amx_end)
     rows, vectors = _SHAPES[unit.lanes * unit.dtype.itemsize]
+    rows = min(rows, most)
 
     @intrinsic
     def multiply(typing_context, a, i, b, j, c, k, depth, ldc, accumulate):
