@@ -1,0 +1,107 @@
+"""The patterns that cut text into words: five published ones by name, any other as a regular expression.
+
+They are facts of the formats: those of tiktoken's encodings and of the models' tokenizer.json. Several texts say the
+same, and each is known.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from .categories import classes
+from .split import CASED, CUSTOM, KEEP_TAIL, MODERN
+
+log = logging.getLogger("octavo.tokenizer")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How text is cut: `text` is the regular expression, `name` is empty and `code` CUSTOM unless it is published."""
+
+    name: str
+    text: str
+    code: int
+
+    def classes(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What `split.word_end` asks for to cut `data`, UTF-8: the classes of all code points.
+
+        For a pattern that is not published, `regex` cuts here: one byte for each of `data`, 1 where a word ends.
+        What the expression does not match is a word too, so that no text is lost.
+        """
+        if self.code != CUSTOM:
+            return classes()
+        matches = _compiled(self.text).finditer(data.tobytes().decode())
+        ends = np.fromiter(chain.from_iterable(match.span() for match in matches), np.int64)
+        begins = np.append(np.flatnonzero(data & 0xC0 != 0x80), data.size)  # of characters
+        marks = np.zeros(data.size, np.uint8)
+        marks[begins[ends[ends > 0]] - 1] = 1
+        marks[-1:] = 1
+        return marks
+
+
+_AFTER = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+_LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+_SMALL, _CAPITAL = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+
+# A pattern's code and its texts, the first of which is the one to write.
+_PUBLISHED = {
+    "gpt2": (
+        0,
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}]+| ?[\p{N}]+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+    ),
+    "cl100k": (
+        MODERN + KEEP_TAIL + 3,
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
+        r"|\s+(?!\S)|\s",
+    ),
+    "llama3": (
+        MODERN + 3,
+        _LETTERS + r"|\p{N}{1,3}" + _AFTER,
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+    ),
+    "qwen2": (MODERN + 1, _LETTERS + r"|\p{N}" + _AFTER),
+    "o200k": (
+        MODERN + CASED + 3,
+        rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITAL}*{_SMALL}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        rf"|[^\r\n\p{{L}}\p{{N}}]?{_CAPITAL}+{_SMALL}*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    ),
+}
+_KNOWN = {text: Pattern(name, texts[0], code) for name, (code, *texts) in _PUBLISHED.items() for text in [name, *texts]}
+
+
+def find(pattern: str) -> Pattern:
+    """The pattern of a name ("gpt2", "cl100k", "llama3", "qwen2", "o200k") or regular expression.
+
+    An expression that is none of the published ones is run by the package `regex`, with its Unicode, and slower.
+
+    Raises:
+        TypeError: it is no str.
+        ValueError: it is neither a name nor can it be compiled.
+    """
+    if not isinstance(pattern, str):
+        raise TypeError(f"pattern must be a name or a regular expression, got {type(pattern).__name__}")
+    known = _KNOWN.get(pattern)
+    if known is None:
+        _compiled(pattern)
+    return known or Pattern("", pattern, CUSTOM)
+
+
+@lru_cache
+def _compiled(text: str) -> "regex.Pattern[str]":
+    try:
+        compiled = regex.compile(text, regex.V1)
+    except regex.error as error:
+        raise ValueError(
+            f"pattern: {text!r:.200} is neither one of {', '.join(_PUBLISHED)} nor a regular expression ({error})"
+        ) from None
+    log.warning("%r is none of the published patterns: it runs in the package regex, slower", text)
+    return compiled
