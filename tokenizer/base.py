@@ -8,7 +8,7 @@ import codecs
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -25,19 +25,24 @@ class Tokenizer(ABC):
 
     Attributes:
         kind: "bytes", "chars" or "bpe".
-        token_bytes: the bytes of every token, by id; special tokens last.
+        token_bytes: the bytes of every token, by id; b"" where an id is not in use.
         special_tokens: the id of every special token, by its text.
     """
 
     kind: ClassVar[str]
 
-    def __init__(self, tokens: Sequence[bytes], special_tokens: Sequence[str] = ()) -> None:
-        if isinstance(special_tokens, str) or not all(isinstance(s, str) and s for s in special_tokens):
-            raise TypeError(f"special_tokens must be a sequence of non-empty strings, got {special_tokens!r}")
-        if len(set(special_tokens)) < len(special_tokens):
-            raise ValueError(f"special_tokens holds duplicates: {list(special_tokens)}")
-        self.token_bytes = [*tokens, *map(utf8, special_tokens)]
-        self.special_tokens = {special: len(tokens) + i for i, special in enumerate(special_tokens)}
+    def __init__(self, tokens: Sequence[bytes], special_tokens: Mapping[str, int] | None = None) -> None:
+        self.token_bytes = list(tokens)
+        self.special_tokens = dict(special_tokens or {})
+        if not set(map(type, self.token_bytes)) <= {bytes}:
+            raise TypeError("tokens must be a sequence of bytes")
+        for special, token in self.special_tokens.items():
+            if not isinstance(special, str) or not special or type(token) is not int:
+                raise TypeError(f"special_tokens must map non-empty strings to ids, got {special!r}: {token!r}")
+            if not 0 <= token < self.vocab_size or self.token_bytes[token] != utf8(special):
+                raise ValueError(f"special token {special!r} has id {token}, where tokens does not hold its bytes")
+        self._data = np.frombuffer(b"".join(self.token_bytes), np.uint8)
+        self._offsets = np.concatenate([[0], np.cumsum([*map(len, self.token_bytes)], dtype=np.int64)])
 
     @abstractmethod
     def _encode(self, text: str) -> NDArray[np.uint32]:

@@ -7,18 +7,19 @@ were seen before, each is merged once and then looked up.
 Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radford et al. 2019, section 2.2.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .base import Tokenizer
+from .base import Tokenizer, utf8
 from .files import field
 from .pairs import Pair, Progress, count_words, learn_merges
-from .words import BYTES, byte_ids, words
+from .tables import pair_table, vocabulary
+from .words import BYTES, words
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -28,11 +29,19 @@ _MAX_CACHED_LENGTH = 64
 
 
 class BPETokenizer(Tokenizer):
-    """Ids 0 to 255 are the bytes in GPT-2's order, 256 + m is what merge m makes; special tokens come last.
+    """Words, and in each the pair of neighbours with the smallest rank made one, the leftmost of equal ones first.
 
     Args:
-        merges: pairs of ids in the order of merging; each names ids that exist by then and makes new bytes.
-        special_tokens: texts that stand for themselves and never come out of a merge.
+        tokens: the bytes of every token, by id; b"" where an id is not in use. All 256 bytes are among them.
+        merges: integers of shape (M, 2), the ids of the two tokens that merge, smallest rank first; what they make
+            is the token that has their bytes. None: any two tokens merge whose bytes together are a token, and that
+            with the smallest id first, as tiktoken does.
+        special_tokens: the ids of those that stand for themselves and never come out of a merge, by their text.
+        pattern: how text is cut into words: the name of a pattern.
+        whole_words: a word that is a token is that token, whatever the merges say.
+
+    Raises:
+        ValueError: a byte is no token, two tokens are the same, a merge names or makes none, or comes twice.
 
     >>> tokenizer = BPETokenizer.train("low lower lowest", vocab_size=259)
     >>> tokenizer.encode(" low").tolist()
@@ -41,10 +50,44 @@ class BPETokenizer(Tokenizer):
 
     kind = "bpe"
 
-    def __init__(self, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,)) -> None:
-        super().__init__(_tokens(merges), special_tokens)
-        self.merges = [(left, right) for left, right in merges]
-        self._cache = _WordCache({pair: 256 + m for m, pair in enumerate(self.merges)})
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        merges: ArrayLike | None,
+        special_tokens: Mapping[str, int] | None = None,
+        *,
+        pattern: str = "gpt2",
+        whole_words: bool = False,
+    ) -> None:
+        super().__init__(tokens, special_tokens or {})
+        self.merges = None if merges is None else _pairs(merges)
+        self.pattern = pattern
+        self.whole_words = whole_words
+        in_use = np.diff(self._offsets) > 0
+        in_use[list(self.special_tokens.values())] = False
+        self._vocabulary = vocabulary(self._data, self._offsets, np.flatnonzero(in_use))
+        self._pairs = pair_table(self._vocabulary, self.merges)
+        self._cache = _WordCache(self._pairs, self.token_bytes)
+
+    @classmethod
+    def from_merges(
+        cls, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,), *, pattern: str = "gpt2"
+    ) -> "BPETokenizer":
+        """As training numbers tokens: the bytes in GPT-2's order, what each merge makes, the special tokens.
+
+        Args:
+            merges: pairs of ids in the order of merging; each names ids that exist by then and makes new bytes.
+        """
+        if isinstance(special_tokens, str) or not all(isinstance(s, str) for s in special_tokens):
+            raise TypeError(f"special_tokens must be a sequence of non-empty strings, got {special_tokens!r}")
+        if len(set(special_tokens)) < len(special_tokens):
+            raise ValueError(f"special_tokens holds duplicates: {list(special_tokens)}")
+        tokens = _tokens(merges)
+        specials = {special: len(tokens) + i for i, special in enumerate(special_tokens)}
+        return cls([*tokens, *map(utf8, special_tokens)], merges, specials, pattern=pattern)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (self.token_bytes, self.merges, self.special_tokens, self.pattern, self.whole_words)
 
     @classmethod
     def train(
@@ -68,33 +111,37 @@ class BPETokenizer(Tokenizer):
         Raises:
             ValueError: vocab_size has no room for the bytes and the special tokens.
         """
-        smallest = cls((), special_tokens).vocab_size
+        smallest = cls.from_merges((), special_tokens).vocab_size
         if not isinstance(vocab_size, int) or vocab_size < smallest:
             raise ValueError(
                 f"vocab_size must be an integer of at least {smallest}, for 256 bytes and {smallest - 256} "
                 f"special tokens; got {vocab_size!r}"
             )
-        return cls(learn_merges(count_words(texts), vocab_size - smallest, progress), special_tokens)
+        return cls.from_merges(learn_merges(count_words(texts), vocab_size - smallest, progress), special_tokens)
 
     def _encode(self, text: str) -> NDArray[np.uint32]:
         return np.frombuffer(bytearray().join(map(self._cache.__getitem__, words(text))), np.uint32)
 
     def _fields(self) -> dict[str, Any]:
-        return {"merges": self.merges, "special_tokens": list(self.special_tokens)}
+        merges = [] if self.merges is None else self.merges.tolist()
+        return {"merges": merges, "special_tokens": list(self.special_tokens)}
 
     @classmethod
     def from_fields(cls, document: dict[str, Any]) -> "BPETokenizer":
-        return cls(field(document, "merges", list), field(document, "special_tokens", list))
+        return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list))
 
 
 class _WordCache(dict[str, bytes]):
     """From a word to its ids, as the bytes of uint32; what is missing is merged, and kept within limits."""
 
-    def __init__(self, merged: dict[Pair, int]) -> None:
-        self.merged = merged
+    def __init__(self, pairs: NDArray[np.int64], tokens: Sequence[bytes]) -> None:
+        rows = pairs.reshape(-1, 2)
+        rows = rows[rows[:, 0] >= 0]
+        self.merged = {(key >> 32, key & 0xFFFFFFFF): (value >> 32, value & 0xFFFFFFFF) for key, value in rows.tolist()}
+        self.byte_ids = {token: i for i, token in reversed([*enumerate(tokens)]) if len(token) == 1}
 
     def __missing__(self, word: str) -> bytes:
-        ids = np.array(merge(byte_ids(word), self.merged), np.uint32).tobytes()
+        ids = np.array(merge([self.byte_ids[bytes([b])] for b in word.encode()], self.merged), np.uint32).tobytes()
         if len(word) <= _MAX_CACHED_LENGTH:
             if len(self) >= _MAX_CACHED_WORDS:
                 self.clear()
@@ -102,8 +149,8 @@ class _WordCache(dict[str, bytes]):
         return ids
 
 
-def merge(first_ids: Iterable[int], merged: dict[Pair, int]) -> list[int]:
-    """Merge the pair with the smallest new id, of equal ones the leftmost, until none is left; O(n log n).
+def merge(first_ids: Iterable[int], merged: dict[Pair, Pair]) -> list[int]:
+    """Merge the pair with the smallest rank, of equal ones the leftmost, until none is left; O(n log n).
 
     A token stays where its first byte was, `after` and `before` link those that are left, and a heap holds
     the candidates, some of which are gone when their turn comes.
@@ -112,20 +159,36 @@ def merge(first_ids: Iterable[int], merged: dict[Pair, int]) -> list[int]:
     ids = [*first_ids, -1]
     after = list(range(1, len(ids) + 1))
     before = list(range(-1, len(ids) - 1))
-    heap = [(merged[pair], place) for place, pair in enumerate(pairwise(ids)) if pair in merged]
+    heap = [(merged[pair][0], place) for place, pair in enumerate(pairwise(ids)) if pair in merged]
     heapify(heap)
     while heap:
-        new, place = heappop(heap)
+        rank, place = heappop(heap)
         second = after[place]
-        if merged.get((ids[place], ids[second])) != new:
+        found, new = merged.get((ids[place], ids[second]), (-1, -1))
+        if found != rank:
             continue
         last = after[second]
         ids[place], ids[second] = new, -1
         after[place], before[last] = last, place
         for at, pair in ((before[place], (ids[before[place]], new)), (place, (new, ids[last]))):
             if pair in merged:
-                heappush(heap, (merged[pair], at))
+                heappush(heap, (merged[pair][0], at))
     return [i for i in ids if i >= 0]
+
+
+def _pairs(merges: ArrayLike) -> NDArray[np.int64]:
+    pairs = np.asarray(merges)
+    if pairs.size == 0:
+        return np.empty((0, 2), np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
+        raise ValueError(f"merges must be integers of shape (M, 2), got {pairs.dtype} of shape {pairs.shape}")
+    return pairs.astype(np.int64)
+
+
+def _made_again(
+    tokens: list[bytes], merges: Any, special_tokens: dict[str, int], pattern: str, whole_words: bool
+) -> BPETokenizer:
+    return BPETokenizer(tokens, merges, special_tokens, pattern=pattern, whole_words=whole_words)
 
 
 def _tokens(merges: Sequence[Pair]) -> list[bytes]:
