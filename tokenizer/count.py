@@ -10,12 +10,8 @@ key, padded with zeros and its length in the last byte; of a longer one the key 
 stand elsewhere: in the block, or behind one another in the large table's own bytes.
 """
 
-import codecs
 import logging
-import os
-from collections.abc import Iterable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -26,11 +22,10 @@ from ..kernels.cpu.simd import eight_bytes
 from ..kernels.device import threads
 from .base import utf8
 from .patterns import Pattern
-from .split import word_end
+from .split import safe_cut, word_end
+from .texts import Texts, parts_of
 
 log = logging.getLogger("octavo.tokenizer")
-
-Texts = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 PADDING = 16  # bytes behind a text, that kernels may read
 _BLOCK = 1 << 23
@@ -140,7 +135,7 @@ def count_words(texts: Texts, pattern: Pattern, memory: int) -> Words:
 def _blocks(texts: Texts, pattern: Pattern) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     """Texts in blocks with their padding, and the ends of texts or parts of them in each."""
     block, ends = bytearray(), [0]
-    for part, last in _parts(texts):
+    for part, last in parts_of(texts, _BLOCK):
         block += utf8(part)
         if last:
             ends.append(len(block))
@@ -159,46 +154,8 @@ def _blocks(texts: Texts, pattern: Pattern) -> Iterator[tuple[NDArray[np.uint8],
         yield np.frombuffer(block + bytes(PADDING), np.uint8), np.array(ends[1:])
 
 
-def _parts(texts: Texts) -> Iterator[tuple[str, bool]]:
-    """Parts of texts, and of each whether it is its text's last."""
-    if not isinstance(texts, (str, os.PathLike, Iterable)):
-        raise TypeError(f"texts must be str, a path, or an iterable of them, got {type(texts).__name__}")
-    for text in [texts] if isinstance(texts, (str, os.PathLike)) else texts:
-        if isinstance(text, str):
-            for start in range(0, len(text), _BLOCK):
-                yield text[start : start + _BLOCK], False
-            yield "", True
-        elif isinstance(text, os.PathLike):
-            for path in _files(Path(text)):
-                try:
-                    with path.open("rb") as file:
-                        for part in codecs.iterdecode(iter(partial(file.read, _BLOCK), b""), "utf-8"):
-                            yield part, False
-                except UnicodeDecodeError as error:
-                    raise ValueError(f"{path} is not UTF-8 ({error.reason}); give text files only") from None
-                yield "", True
-        else:
-            raise TypeError(f"every text must be str or a path, got {type(text).__name__}")
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}; a text is given as str, not as a path")
-    if not path.is_dir():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-
-
 def _table(slots: int) -> NDArray[np.uint64]:
     return np.zeros((slots, 4), np.uint64)
-
-
-@primitive
-def safe_cut(text, start, end, classes, code):  # TODO split's
-    for at in range(end - 2, start, -1):
-        if text[at] == 32 and text[at - 1] > 32 and text[at + 1] >= 65 and text[at + 1] <= 90:
-            return at
-    return start
 
 
 @kernel("i8[1] <- u1[1] i8 i8 u1[1] i8", parallel=False)
@@ -266,9 +223,12 @@ def _slot(table, owned, low, high, text, start):
     mask = table.shape[0] - 1
     at = np.int64((hashed ^ hashed >> np.uint64(32)) * _SPREAD >> np.uint64(32)) & mask
     while table[at, _COUNT]:
-        if table[at, _LOW] == low and table[at, _HIGH] == high:
-            if high < _LONG or _same(owned, np.int64(table[at, _PLACE]), text, start, np.int64(high ^ _LONG)):
-                break
+        if (
+            table[at, _LOW] == low
+            and table[at, _HIGH] == high
+            and (high < _LONG or _same(owned, np.int64(table[at, _PLACE]), text, start, np.int64(high ^ _LONG)))
+        ):
+            break
         at = (at + 1) & mask
     return at
 

@@ -22,6 +22,7 @@ from ..kernels.cpu.kernel import kernel, primitive, subroutine
 from .count import Words
 from .words import BYTES
 
+Pair = tuple[int, int]
 Progress = Callable[[int, int], None]
 
 END = -1  # beside words, and where a token was that is now part of another
@@ -29,7 +30,6 @@ _FREE = -1
 _KEY, _COUNT, _START, _LENGTH = range(4)  # of a pair: left << 32 | right, and where its list of places is
 _DONE, _FILLED, _USED, _QUEUED, _FLOOR, _FULL = range(6)  # merges, of `places`, of `pairs`, of `queue`, -, whether
 _STEPS = 256  # merges between two calls of `progress`
-_SLOTS = 1 << 17
 _BYTE_IDS = np.argsort(np.frombuffer(BYTES, np.uint8)).astype(np.int32)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # odd: 2⁶⁴ over the golden ratio
 
@@ -54,7 +54,7 @@ def learn_merges(
     beside = np.zeros((2, 256 + n_merges, 2), np.int64)
     places = np.empty(3 * ids.size, np.uint32)  # what is never written takes no memory
     state = np.zeros(6, np.int64)
-    pairs = _table(_SLOTS)
+    pairs = _table(min(ids.size, 1 << 16), 0)
     _begin(places, pairs, state, ids, word, counts)
     queue = np.empty((_most(pairs), 2), np.int64)
     longest = np.iinfo(np.int64).max if max_token_length is None else max_token_length
@@ -63,7 +63,7 @@ def learn_merges(
         _merge(merges, lengths, ids, places, pairs, queue, beside, state, word, counts, goal, longest, min_frequency)
         done = int(state[_DONE])
         if state[_FULL]:
-            old, pairs = pairs, _table(_slots_for(int((pairs[:, _COUNT] > 0).sum()), 2 * (256 + done)))
+            old, pairs = pairs, _table(int((pairs[:, _COUNT] > 0).sum()), 2 * (256 + done))
             _refill(pairs, state, old)
             queue = np.empty((_most(pairs), 2), np.int64)
             continue
@@ -73,16 +73,13 @@ def learn_merges(
             return merges[:done]
 
 
-def _table(slots: int) -> NDArray[np.int64]:
-    return np.full((slots, 4), _FREE, np.int64)
+def _table(pairs: int, more: int) -> NDArray[np.int64]:
+    """An empty table for so many pairs and more."""
+    return np.full((1 << (2 * (pairs + more)).bit_length(), 4), _FREE, np.int64)
 
 
 def _most(pairs: NDArray[np.int64]) -> int:
     return pairs.shape[0] * 2 // 3
-
-
-def _slots_for(live: int, new: int) -> int:
-    return max(_SLOTS, 1 << (2 * live + 2 * new).bit_length())
 
 
 @primitive
@@ -265,7 +262,7 @@ def _merge(merges, lengths, ids, places, pairs, queue, beside, state, word, coun
             at = _slot(pairs, old)
             if pairs[at, _KEY] == old:
                 pairs[at, _COUNT] -= times
-            if lengths[other] + lengths[new] < longest and times >= least:
+            if lengths[other] + lengths[new] <= longest and times >= least:
                 key = new << 32 | other if side else other << 32 | new
                 at = _slot(pairs, key)
                 pairs[at, _KEY], pairs[at, _COUNT] = key, times
