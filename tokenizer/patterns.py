@@ -14,7 +14,7 @@ import regex
 from numpy.typing import NDArray
 
 from .categories import classes
-from .split import CASED, CUSTOM, KEEP_TAIL, MODERN
+from .split import CASED, CUSTOM, KEEP_TAIL, MODERN, PADDING, find_cut, find_ends
 
 log = logging.getLogger("octavo.tokenizer")
 
@@ -43,6 +43,26 @@ class Pattern:
         marks[-1:] = 1
         return marks
 
+    def ends(self, text: bytes) -> NDArray[np.int64]:
+        """Where the words of `text`, UTF-8, end, as byte offsets."""
+        data = np.frombuffer(text + bytes(PADDING), np.uint8)
+        ends, count = np.empty(len(text), np.int64), np.empty(1, np.int64)
+        find_ends(ends, count, data, len(text), self.classes(data[: len(text)]), self.code)
+        return ends[: count[0]]
+
+    def cut(self, text: bytes, start: int = 0) -> int:
+        """The last place after `start` at which `text`, UTF-8, may be cut whatever follows, or `start`.
+
+        Both parts have then together the words of the whole, so that a stream needs to keep back only what lies
+        behind. If it has looked up to some character before, that is the place to start from. A text that another
+        than the published patterns cuts is kept back whole.
+        """
+        if self.code == CUSTOM:
+            return start
+        cut = np.empty(1, np.int64)
+        find_cut(cut, np.frombuffer(text, np.uint8), start, len(text), classes(), self.code)
+        return int(cut[0])
+
 
 _AFTER = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -61,11 +81,14 @@ _PUBLISHED = {
         MODERN + KEEP_TAIL + 3,
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
         r"|\s+(?!\S)|\s",
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]+"
+        r"|\s+(?!\S)|\s+",  # as Oniguruma (tokenizers) reads it: a `+` after {} repeats there, and $ ends a line
     ),
     "llama3": (
         MODERN + 3,
         _LETTERS + r"|\p{N}{1,3}" + _AFTER,
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]"
+        r"|\s+(?!\S)|\s+",
     ),
     "qwen2": (MODERN + 1, _LETTERS + r"|\p{N}" + _AFTER),
     "o200k": (
