@@ -73,7 +73,7 @@ def test_merges_equal_those_of_hugging_face(ours, theirs):
     assert ours.merges.tolist() == merges_of(theirs)
 
 
-@pytest.mark.parametrize("pattern, limits", [("cl100k", {}), ("llama3", {"min_frequency": 5}), ("gpt2", {"longest": 6})])
+@pytest.mark.parametrize("pattern, limits", [("o200k", {}), ("llama3", {"min_frequency": 5}), ("gpt2", {"longest": 6})])
 def test_training_with_other_patterns_and_limits_equals_that_of_hugging_face(pattern, limits, text):
     import tokenizers
 

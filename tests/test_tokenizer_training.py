@@ -3,6 +3,7 @@
 import logging
 import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_files_folders_and_iterators_give_what_strings_give(tmp_path, small):
         assert BPETokenizer.train(given, 400).merges.tolist() == merges
     assert tokenizer.train("chars", tmp_path / "folder").characters == tokenizer.train("chars", texts).characters
 
-    with pytest.raises(FileNotFoundError, match="no file or folder .*nothing"):
+    with pytest.raises(FileNotFoundError, match=r"no file or folder .*nothing"):
         BPETokenizer.train(tmp_path / "nothing", 400)
     (tmp_path / "folder" / "z").write_bytes(b"ab\xff")
     with pytest.raises(ValueError, match="z is not UTF-8"):
@@ -94,7 +95,7 @@ def naive_training(words, n_merges, min_frequency, max_token_length):
     while len(merges) < n_merges:
         pairs = Counter()
         for word, n in ids:
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] += n * (lengths[pair[0]] + lengths[pair[1]] <= max_token_length)
         best = min(pairs, key=lambda pair: (-pairs[pair], pair), default=None)
         if best is None or pairs[best] < max(min_frequency, 1):

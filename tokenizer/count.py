@@ -22,7 +22,7 @@ from ..kernels.cpu.simd import eight_bytes
 from ..kernels.device import threads
 from .base import utf8
 from .patterns import Pattern
-from .split import safe_cut, word_end
+from .split import find_cut, safe_cut, word_end
 from .texts import Texts, parts_of
 
 log = logging.getLogger("octavo.tokenizer")
@@ -145,7 +145,7 @@ def _blocks(texts: Texts, pattern: Pattern) -> Iterator[tuple[NDArray[np.uint8],
         text = np.frombuffer(block + bytes(PADDING), np.uint8)
         if not last and not custom:
             cut = np.empty(1, np.int64)
-            _last_cut(cut, text, ends[-1], len(block), pattern.classes(text), pattern.code)
+            find_cut(cut, text, ends[-1], len(block), pattern.classes(text), pattern.code)
             ends.append(int(cut[0]))
         if ends[-1]:
             yield text[: ends[-1] + PADDING], np.array(ends[1:])
@@ -156,11 +156,6 @@ def _blocks(texts: Texts, pattern: Pattern) -> Iterator[tuple[NDArray[np.uint8],
 
 def _table(slots: int) -> NDArray[np.uint64]:
     return np.zeros((slots, 4), np.uint64)
-
-
-@kernel("i8[1] <- u1[1] i8 i8 u1[1] i8", parallel=False)
-def _last_cut(cut, text, start, end, classes, code):
-    cut[0] = safe_cut(text, start, end, classes, code)
 
 
 @kernel("i8[1] i8[2] <- u1[1] i8[1] u1[1] i8", parallel=False)
