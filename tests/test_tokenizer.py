@@ -119,7 +119,7 @@ def test_training_stops_when_nothing_is_left_to_merge():
     done = []
     tok = BPETokenizer.train(["ab", "abc "], 1000, progress=lambda n, total: done.append((n, total)))
     assert tok.token_bytes[256:] == [b"ab", b"abc", b"<|endoftext|>"]
-    assert done == [(1, 743), (2, 743)]
+    assert done[-1] == (2, 743)
 
 
 def test_encoding_follows_the_definition(bpe):

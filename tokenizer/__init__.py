@@ -10,14 +10,14 @@ if "." not in __name__:
     raise ImportError("this is a room of octavo: import octavo.tokenizer")
 
 import os
-from collections.abc import Iterable
+from typing import Any
 
 from . import files
 from .base import Stream, Tokenizer
 from .bpe import BPETokenizer
 from .byte import ByteTokenizer
 from .char import CharTokenizer
-from .pairs import Progress
+from .texts import Texts
 
 __all__ = ["BPETokenizer", "ByteTokenizer", "CharTokenizer", "Stream", "Tokenizer", "load", "train"]
 
@@ -26,26 +26,25 @@ _KINDS: dict[str, type[Tokenizer]] = {c.kind: c for c in (ByteTokenizer, CharTok
 
 def train(
     kind: str,
-    texts: str | Iterable[str] = (),
+    texts: Texts = (),
     vocab_size: int | None = None,
-    *,
-    progress: Progress | None = None,
+    **options: Any,
 ) -> Tokenizer:
     """The tokenizer of `kind` ("bytes", "chars" or "bpe") for `texts`.
 
     Args:
         vocab_size: for "bpe" the number of tokens; the others have as many as there are bytes or characters.
-        progress: for "bpe", called after every merge with the numbers of merges done and asked for.
+        options: for "bpe", those of `BPETokenizer.train`.
     """
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {kind!r}")
-    if (vocab_size is None) == (kind == "bpe"):
-        raise ValueError('"bpe" needs vocab_size' if kind == "bpe" else f'"{kind}" takes no vocab_size')
-    if kind == "bytes":
-        return ByteTokenizer()
-    if vocab_size is None:
-        return CharTokenizer.train(texts)
-    return BPETokenizer.train(texts, vocab_size, progress=progress)
+    if kind == "bpe":
+        if vocab_size is None:
+            raise ValueError('"bpe" needs vocab_size')
+        return BPETokenizer.train(texts, vocab_size, **options)
+    if vocab_size is not None or options:
+        raise ValueError(f'"{kind}" takes no {next(iter(options), "vocab_size")}')
+    return ByteTokenizer() if kind == "bytes" else CharTokenizer.train(texts)
 
 
 def load(path: str | os.PathLike[str]) -> Tokenizer:

@@ -8,7 +8,7 @@ import codecs
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -158,17 +158,6 @@ class Stream:
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest
-
-
-def texts_of(texts: str | Iterable[str]) -> Iterator[str]:
-    """The texts one by one, each checked to be Unicode; a str is one text."""
-    if not isinstance(texts, Iterable):
-        raise TypeError(f"texts must be str or an iterable of str, got {type(texts).__name__}")
-    for text in [texts] if isinstance(texts, str) else texts:
-        if not isinstance(text, str):
-            raise TypeError(f"every text must be str, got {type(text).__name__}")
-        utf8(text)
-        yield text
 
 
 def utf8(text: str) -> bytes:

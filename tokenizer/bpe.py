@@ -16,9 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import Tokenizer, utf8
+from .count import count_words
 from .files import field
-from .pairs import Pair, Progress, count_words, learn_merges
+from .learn import Pair, Progress, learn_merges
+from .patterns import find
 from .tables import pair_table, vocabulary
+from .texts import Texts
 from .words import BYTES, words
 
 END_OF_TEXT = "<|endoftext|>"
@@ -92,32 +95,50 @@ class BPETokenizer(Tokenizer):
     @classmethod
     def train(
         cls,
-        texts: str | Iterable[str],
+        texts: Texts,
         vocab_size: int,
         *,
         special_tokens: Sequence[str] = (END_OF_TEXT,),
+        pattern: str = "gpt2",
+        min_frequency: int = 1,
+        max_token_length: int | None = None,
+        memory: int = 1 << 28,
         progress: Progress | None = None,
     ) -> "BPETokenizer":
         """Learn the merges from `texts`; words never span two texts.
 
-        The most frequent pair is merged first, and of equally frequent ones the smallest pair of ids. When
-        every word has become one token there is nothing left to merge, and the vocabulary is smaller than
-        asked for.
+        The most frequent pair is merged first, and of equally frequent ones the smallest pair of ids, as Hugging
+        Face's trainer does with the 256 bytes as its alphabet. When every word has become one token there is nothing
+        left to merge, and the vocabulary is smaller than asked for.
 
         Args:
+            texts: a str, the path (pathlib) of a file or of a folder, all files of which are read, or any number of
+                them, one by one: what was counted is not kept. Files are UTF-8; line ends stay as they are.
             vocab_size: the number of tokens: 256 bytes, the merges, the special tokens.
-            progress: called after every merge with the numbers of merges done and asked for.
+            min_frequency: a pair that occurs less often is not merged.
+            max_token_length: bytes that a merge may make at most, 2 or more; Hugging Face's trainer, given this number
+                plus one, does the same.
+            memory: bytes, about: if distinct words would take more, the rarest are dropped, with a warning.
+            progress: called now and then, and at the end, with the numbers of merges done and asked for.
 
         Raises:
-            ValueError: vocab_size has no room for the bytes and the special tokens.
+            FileNotFoundError: there is no such file or folder.
+            ValueError: vocab_size has no room for the bytes and the special tokens, another number is too small, or a
+                text is not Unicode.
         """
         smallest = cls.from_merges((), special_tokens).vocab_size
-        if not isinstance(vocab_size, int) or vocab_size < smallest:
-            raise ValueError(
-                f"vocab_size must be an integer of at least {smallest}, for 256 bytes and {smallest - 256} "
-                f"special tokens; got {vocab_size!r}"
-            )
-        return cls.from_merges(learn_merges(count_words(texts), vocab_size - smallest, progress), special_tokens)
+        _at_least(smallest, vocab_size, "vocab_size", f", for 256 bytes and {smallest - 256} special tokens")
+        _at_least(0, min_frequency, "min_frequency")
+        _at_least(2, max_token_length or 2, "max_token_length")
+        _at_least(1 << 20, memory, "memory")
+        merges = learn_merges(
+            count_words(texts, find(pattern), memory),
+            vocab_size - smallest,
+            min_frequency=min_frequency,
+            max_token_length=max_token_length,
+            progress=progress,
+        )
+        return cls.from_merges(merges.tolist(), special_tokens, pattern=pattern)
 
     def _encode(self, text: str) -> NDArray[np.uint32]:
         return np.frombuffer(bytearray().join(map(self._cache.__getitem__, words(text))), np.uint32)
@@ -174,6 +195,11 @@ def merge(first_ids: Iterable[int], merged: dict[Pair, Pair]) -> list[int]:
             if pair in merged:
                 heappush(heap, (merged[pair][0], at))
     return [i for i in ids if i >= 0]
+
+
+def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:
+    if not isinstance(given, int) or given < smallest:
+        raise ValueError(f"{name} must be an integer of at least {smallest}{why}; got {given!r}")
 
 
 def _pairs(merges: ArrayLike) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from ..kernels.files import atomic_write
 
 # Bits of a class. OTHER is [^\s\p{L}\p{N}], marks included; UPPER and LOWER are o200k's two halves of a word,
 # [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and [\p{Ll}\p{Lm}\p{Lo}\p{M}]; NEWLINE is [\r\n], which is white space too.
-LETTER, NUMBER, OTHER, WHITE, NEWLINE, UPPER, LOWER = (1 << bit for bit in range(7))
+LETTER, NUMBER, OTHER, WHITE, NEWLINE, UPPER, LOWER = (np.int64(1 << bit) for bit in range(7))
 
 _KINDS = {
     "u": LETTER | UPPER,
@@ -29,7 +29,7 @@ _KINDS = {
     "o": OTHER,
 }
 _KIND_OF = {"Lu": "u", "Lt": "u", "Ll": "l", "Lm": "b", "Lo": "b", "M": "m", "N": "n"}
-_WHITE = "\t\v\f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_WHITE = [0x09, 0x0B, 0x0C, 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000]
 _TABLE = Path(__file__).with_name("categories.txt")
 _CODES = 1 << 21  # what four bytes of UTF-8 can write: no bytes lead out of the table
 
@@ -48,8 +48,10 @@ def _kind(character: str) -> str:
 
     if character in "\r\n":
         return "r"
+    if ord(character) in _WHITE:
+        return "w"
     category = unicodedata2.category(character)
-    return "w" if character in _WHITE else _KIND_OF.get(category) or _KIND_OF.get(category[0], "o")
+    return _KIND_OF.get(category) or _KIND_OF.get(category[0], "o")
 
 
 def _write_table() -> None:
