@@ -13,6 +13,8 @@ import platformdirs
 
 log = logging.getLogger("octavo.kernels")
 
+_ELSEWHERE = {"cpu": ["tokenizer"]}  # where a backend has kernels outside its own folder
+
 
 @lru_cache(None)
 def folder(backend: str, target: str) -> Path:
@@ -44,8 +46,8 @@ def _forget_old(root: Path, days: float = 30) -> None:
 def _fingerprint(backend: str, target: str) -> str:
     """A hash of a target and of all sources that its kernels are made of."""
     digest = hashlib.sha256(target.encode())
-    kernels = Path(__file__).parent
-    shared = [*kernels.glob("*.py"), *kernels.glob("ops/*.py"), *kernels.glob("formulas/*.py")]
-    for source in sorted([*shared, *kernels.glob(f"{backend}/*.py")]):
-        digest.update(source.relative_to(kernels).as_posix().encode() + b"\0" + source.read_bytes())
+    root = Path(__file__).parents[1]
+    folders = ["kernels", "kernels/ops", "kernels/formulas", f"kernels/{backend}", *_ELSEWHERE.get(backend, [])]
+    for source in sorted(source for folder in folders for source in root.glob(f"{folder}/*.py")):
+        digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:16]

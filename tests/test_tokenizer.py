@@ -40,6 +40,10 @@ def random_texts(n):
         yield "".join(rng.choices(ALPHABETS[i % len(ALPHABETS)], k=rng.choice([0, 1, 2, 7, 63, 300])))
 
 
+def merges_of(tok):
+    return [tuple(pair) for pair in tok.merges.tolist()]
+
+
 def naive_merge(ids, merges):
     """The definition: apply the earliest merge that can be, at its leftmost place, until there is none."""
     ids = list(ids)
@@ -103,7 +107,7 @@ def test_words_are_cut_as_gpt2_does():
 @pytest.mark.parametrize("text", [TEXT, "aaaaaaa aaaa aaa", "abababab babab", *random_texts(9)])
 def test_training_follows_the_definition(text):
     n_merges = 45
-    assert BPETokenizer.train(text, 256 + n_merges, special_tokens=()).merges == naive_training(text, n_merges)
+    assert merges_of(BPETokenizer.train(text, 256 + n_merges, special_tokens=())) == naive_training(text, n_merges)
 
 
 def test_equally_frequent_pairs_are_merged_in_the_order_of_ids():
@@ -115,16 +119,16 @@ def test_training_stops_when_nothing_is_left_to_merge():
     done = []
     tok = BPETokenizer.train(["ab", "abc "], 1000, progress=lambda n, total: done.append((n, total)))
     assert tok.token_bytes[256:] == [b"ab", b"abc", b"<|endoftext|>"]
-    assert done == [(1, 743), (2, 743)]
+    assert done[-1] == (2, 743)
 
 
 def test_encoding_follows_the_definition(bpe):
     # Trained merges leave little to the order of merging; arbitrary ones depend on it.
     a, b = byte_ids("ab")
-    arbitrary = BPETokenizer([(a, a), (b, a), (a, b), (256, 256), (a, 257), (256, b), (259, 257), (b, b)])
+    arbitrary = BPETokenizer.from_merges([(a, a), (b, a), (a, b), (256, 256), (a, 257), (256, b), (259, 257), (b, b)])
     for tok in (bpe, arbitrary):
         for text in random_texts(45):
-            expected = [i for word in words(text) for i in naive_merge(byte_ids(word), tok.merges)]
+            expected = [i for word in words(text) for i in naive_merge(byte_ids(word), merges_of(tok))]
             assert tok.encode(text).tolist() == expected
             assert tok.encode(text).tolist() == expected  # from the cache
 
@@ -133,21 +137,14 @@ def test_a_long_run_of_one_character_is_encoded_in_good_time(bpe):
     assert bpe.decode(bpe.encode("a" * 100_000)) == "a" * 100_000
 
 
-def test_the_word_cache_stays_within_its_limit(bpe, monkeypatch):
-    monkeypatch.setattr("octavo.tokenizer.bpe._MAX_CACHED_WORDS", 3)
-    tok = BPETokenizer(bpe.merges)
-    assert tok.encode(TEXT).tolist() == bpe.encode(TEXT).tolist()
-    assert len(tok._cache) <= 3
-
-
 def test_special_tokens_are_text_unless_allowed():
-    tok = BPETokenizer([], ["<|a|>", "<|a|>b"])
+    tok = BPETokenizer.from_merges([], ["<|a|>", "<|a|>b"])
     text = "x<|a|>b<|a|><|a|>é"
     assert tok.encode(text).max() < 256
     x, e = tok.encode("x").tolist(), tok.encode("é").tolist()
-    assert tok.encode(text, allowed_special=True).tolist() == [*x, 257, 256, 256, *e]
-    assert tok.decode(tok.encode(text, allowed_special=True)) == text
-    assert tok.encode("", allowed_special=True).dtype == np.uint32
+    assert tok.encode(text, allowed_special="all").tolist() == [*x, 257, 256, 256, *e]
+    assert tok.decode(tok.encode(text, allowed_special="all")) == text
+    assert tok.encode("", allowed_special="all").dtype == np.uint32
 
 
 def test_a_stream_gives_what_decode_gives_and_no_half_character(all_kinds):
@@ -181,7 +178,7 @@ def test_ids_that_cannot_be_decoded(bpe):
 def test_text_that_cannot_be_encoded(all_kinds):
     for tok in all_kinds:
         with pytest.raises(ValueError, match=r"lone surrogate U\+D83D at position 17"):
-            tok.encode("<|endoftext|> abc\ud83d", allowed_special=True)
+            tok.encode("<|endoftext|> abc\ud83d", allowed_special="all")
         with pytest.raises(TypeError, match="must be str, got bytes"):
             tok.encode(b"abc")
     with pytest.raises(ValueError, match=r"character 'c' \(U\+0063\) at position 2 is not among the 2"):
@@ -222,7 +219,8 @@ def test_files_and_pickles_give_the_same_tokenizer(all_kinds, tmp_path):
             assert again.fingerprint == tok.fingerprint
             assert again.token_bytes == tok.token_bytes and again.special_tokens == tok.special_tokens
         assert list(tmp_path.iterdir()) == [path]
-    assert len({tok.fingerprint for tok in all_kinds} | {BPETokenizer(all_kinds[-1].merges, ()).fingerprint}) == 4
+    without = BPETokenizer.from_merges(merges_of(all_kinds[-1]), ())
+    assert len({tok.fingerprint for tok in all_kinds} | {without.fingerprint}) == 4
     assert tokenizer.train("bpe", TEXT, 340).fingerprint == all_kinds[-1].fingerprint
 
 
@@ -252,7 +250,7 @@ MANGLED = {
     "lone surrogate": {"special_tokens": ["\ud800"]},
     "does not match its fingerprint": {"special_tokens": ["<|other|>"]},
     '"fingerprint" should be str': {"fingerprint": 1},
-    "version 2; this Octavo reads version 1": {"version": 2},
+    "version 3; this Octavo reads 1 to 2": {"version": 3},
     "unknown kind 'words'": {"kind": "words"},
     '"kind" should be str': {"kind": ["bpe"]},
     "not a tokenizer": {"format": "safetensors"},

@@ -6,9 +6,8 @@ character, so text that arrives id by id goes through a `Stream`, which keeps pa
 
 import codecs
 import os
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -16,8 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import files
+from .streaming import StreamEncoder
 
 Errors = Literal["replace", "strict"]
+Specials = Literal["all"] | Collection[str]
+Ids = NDArray[np.uint32]
 
 
 class Tokenizer(ABC):
@@ -25,19 +27,24 @@ class Tokenizer(ABC):
 
     Attributes:
         kind: "bytes", "chars" or "bpe".
-        token_bytes: the bytes of every token, by id; special tokens last.
+        token_bytes: the bytes of every token, by id; b"" where an id is not in use.
         special_tokens: the id of every special token, by its text.
     """
 
     kind: ClassVar[str]
 
-    def __init__(self, tokens: Sequence[bytes], special_tokens: Sequence[str] = ()) -> None:
-        if isinstance(special_tokens, str) or not all(isinstance(s, str) and s for s in special_tokens):
-            raise TypeError(f"special_tokens must be a sequence of non-empty strings, got {special_tokens!r}")
-        if len(set(special_tokens)) < len(special_tokens):
-            raise ValueError(f"special_tokens holds duplicates: {list(special_tokens)}")
-        self.token_bytes = [*tokens, *map(utf8, special_tokens)]
-        self.special_tokens = {special: len(tokens) + i for i, special in enumerate(special_tokens)}
+    def __init__(self, tokens: Sequence[bytes], special_tokens: Mapping[str, int] | None = None) -> None:
+        self.token_bytes = list(tokens)
+        self.special_tokens = dict(special_tokens or {})
+        if not set(map(type, self.token_bytes)) <= {bytes}:
+            raise TypeError("tokens must be a sequence of bytes")
+        for special, token in self.special_tokens.items():
+            if not isinstance(special, str) or not special or type(token) is not int:
+                raise TypeError(f"special_tokens must map non-empty strings to ids, got {special!r}: {token!r}")
+            if not 0 <= token < self.vocab_size or self.token_bytes[token] != utf8(special):
+                raise ValueError(f"special token {special!r} has id {token}, where tokens does not hold its bytes")
+        self._data = np.frombuffer(b"".join(self.token_bytes), np.uint8)
+        self._offsets = np.concatenate([[0], np.cumsum([*map(len, self.token_bytes)], dtype=np.int64)])
 
     @abstractmethod
     def _encode(self, text: str) -> NDArray[np.uint32]:
@@ -69,28 +76,63 @@ class Tokenizer(ABC):
         """Write the tokenizer to one JSON file, whole or not at all; `octavo.tokenizer.load` reads it."""
         files.write(path, {"kind": self.kind, **self._fields()})
 
-    def encode(self, text: str, *, allowed_special: bool = False) -> NDArray[np.uint32]:
+    def encode(self, text: str, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> Ids:
         """The ids of `text`, uint32, shape (T,).
 
-        A special token spelled out in the text is ordinary text, unless `allowed_special`, so that text from
-        others cannot end a document.
+        Args:
+            allowed_special: the special tokens, or "all", that become their ids where the text spells them out.
+                Others are ordinary text, so that text from others cannot end a document.
+            disallowed_special: those, or "all" that are not allowed, that the text must not spell out.
 
         Raises:
-            ValueError: the text holds a lone surrogate, or a character that the vocabulary lacks.
+            ValueError: the text holds a lone surrogate, a character that the vocabulary lacks, or a special token that
+                is not allowed.
         """
         if not isinstance(text, str):
             raise TypeError(f"text must be str, got {type(text).__name__}")
         try:
-            if not (allowed_special and self.special_tokens):
-                return self._encode(text)
-            longest_first = sorted(self.special_tokens, key=len, reverse=True)
-            pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
-            ids = [self._encode(piece) for piece in pieces]
-            ids[1::2] = [np.array([self.special_tokens[special]], np.uint32) for special in pieces[1::2]]
-            return np.concatenate(ids)
+            return self._encode(text)
         except UnicodeEncodeError:
-            utf8(text)  # says where in the whole text
+            utf8(text)  # says where in the text
             raise
+
+    def encode_batch(
+        self, texts: Iterable[str], *, allowed_special: Specials = (), disallowed_special: Specials = ()
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """The ids of all texts, uint32, and offsets: those of text i are ids[offsets[i] : offsets[i + 1]].
+
+        Of many or long texts the parts go to all threads. Arguments and errors are those of `encode`.
+        """
+        ids = [self.encode(text) for text in texts_of(texts)]
+        return np.concatenate([np.empty(0, np.uint32), *ids]), np.cumsum([0, *map(len, ids)], dtype=np.int64)
+
+    def encode_with_offsets(
+        self, text: str, unit: Literal["bytes", "characters"] = "characters", **special: Any
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """The ids of `text`, and where each begins and ends in it, int64, shape (T, 2).
+
+        A character of which a token holds a part belongs to it as a whole, so that neighbours may overlap.
+
+        Args:
+            unit: what is counted: characters of the text or bytes of its UTF-8.
+            special: as for `encode`.
+        """
+        if unit not in ("bytes", "characters"):
+            raise ValueError(f'unit must be "bytes" or "characters", got {unit!r}')
+        ids = self.encode(text, **special)
+        ends = np.diff(self._offsets)[ids].cumsum()
+        spans = np.stack([np.append(0, ends)[:-1], ends], axis=1)
+        data = np.frombuffer(text.encode(), np.uint8)
+        if ids.size and ends[-1] != data.size:
+            raise ValueError("the tokenizer's normalizer changes this text, so that its ids have no place in it")
+        if unit == "characters" and ids.size:
+            begun = (data & 0xC0 != 0x80).cumsum()
+            spans = np.stack([begun[spans[:, 0]] - 1, begun[ends - 1]], axis=1)
+        return ids, spans
+
+    def count(self, text: str, **special: Any) -> int:
+        """The number of ids of `text`; arguments as for `encode`."""
+        return self.encode(text, **special).size
 
     def decode_bytes(self, ids: ArrayLike) -> bytes:
         """The bytes of `ids`, integers of shape (T,).
@@ -125,6 +167,10 @@ class Tokenizer(ABC):
         except UnicodeDecodeError as error:
             where = f"at byte {error.start} ({error.reason})"
             raise ValueError(f'these ids are not UTF-8 {where}; errors="replace" puts U+FFFD there') from None
+
+    def encoder(self, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> StreamEncoder:
+        """An encoder that takes text in chunks; arguments as for `encode`."""
+        return StreamEncoder(self.encode, len)
 
     def stream(self) -> "Stream":
         """A decoder that takes ids one at a time."""

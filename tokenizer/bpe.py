@@ -7,32 +7,56 @@ were seen before, each is merged once and then looked up.
 Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radford et al. 2019, section 2.2.
 """
 
-from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heappush
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .base import Tokenizer
+from .base import Ids, Specials, Tokenizer, texts_of, utf8
+from .count import count_words
+from .encode import Encoder
 from .files import field
-from .pairs import Pair, Progress, count_words, learn_merges
-from .words import BYTES, byte_ids, words
+from .learn import Pair, Progress, learn_merges
+from .patterns import find
+from .spelling import spell, unspell
+from .streaming import Settled, StreamEncoder, any_of
+from .tables import vocabulary
+from .texts import Texts
+from .words import BYTES
 
 END_OF_TEXT = "<|endoftext|>"
 
+# What else makes a tokenizer, and the values that files leave out.
+_OPTIONS: dict[str, Any] = {
+    "pattern": "gpt2",
+    "whole_words": False,
+    "added_tokens": {},
+    "normalizer": None,
+    "begin": [],
+}
 _MAX_TOKEN_BYTES = 1 << 26  # of all tokens together: forty merges in a forged file could ask for a terabyte
-_MAX_CACHED_WORDS = 1 << 18
-_MAX_CACHED_LENGTH = 64
 
 
 class BPETokenizer(Tokenizer):
-    """Ids 0 to 255 are the bytes in GPT-2's order, 256 + m is what merge m makes; special tokens come last.
+    """Words, and in each the pair of neighbours with the smallest rank made one, the leftmost of equal ones first.
 
     Args:
-        merges: pairs of ids in the order of merging; each names ids that exist by then and makes new bytes.
-        special_tokens: texts that stand for themselves and never come out of a merge.
+        tokens: the bytes of every token, by id; b"" where an id is not in use. All 256 bytes are among them.
+        merges: integers of shape (M, 2), the ids of the two tokens that merge, smallest rank first; what they make
+            is the token that has their bytes. None: any two tokens merge whose bytes together are a token, and that
+            with the smallest id first, as tiktoken does.
+        special_tokens: the ids of those that stand for themselves and never come out of a merge, by their text.
+        pattern: how text is cut into words: the name of a pattern or a regular expression, see patterns.py.
+        whole_words: a word that is a token is that token, whatever the merges say.
+        added_tokens: the ids of those that always stand for themselves, by their text.
+        normalizer: "NFC": text between special and added tokens is brought into this form first.
+        begin: the ids that stand before a text which is encoded with `begin=True`.
+
+    Raises:
+        ValueError: a byte is no token, two tokens are the same, a merge names or makes none, or comes twice.
 
     >>> tokenizer = BPETokenizer.train("low lower lowest", vocab_size=259)
     >>> tokenizer.encode(" low").tolist()
@@ -41,91 +65,212 @@ class BPETokenizer(Tokenizer):
 
     kind = "bpe"
 
-    def __init__(self, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,)) -> None:
-        super().__init__(_tokens(merges), special_tokens)
-        self.merges = [(left, right) for left, right in merges]
-        self._cache = _WordCache({pair: 256 + m for m, pair in enumerate(self.merges)})
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        merges: ArrayLike | None,
+        special_tokens: Mapping[str, int] | None = None,
+        *,
+        pattern: str = "gpt2",
+        whole_words: bool = False,
+        added_tokens: Mapping[str, int] | None = None,
+        normalizer: Literal["NFC"] | None = None,
+        begin: Sequence[int] = (),
+    ) -> None:
+        super().__init__(tokens, {**(special_tokens or {}), **(added_tokens or {})})
+        self.added_tokens = dict(added_tokens or {})
+        self.special_tokens = dict(special_tokens or {})
+        if normalizer not in ("NFC", None):
+            raise ValueError(f'normalizer must be "NFC" or None, got {normalizer!r}')
+        self.normalizer = normalizer
+        self.begin = tuple(begin)
+        self.decode_bytes(self.begin)
+        self.merges = None if merges is None else _pairs(merges)
+        self.pattern = find(pattern).name or pattern
+        self.whole_words = whole_words
+        in_use = np.diff(self._offsets) > 0
+        in_use[[*self.special_tokens.values(), *self.added_tokens.values()]] = False
+        ordinary = vocabulary(self._data, self._offsets, np.flatnonzero(in_use))
+        self._encoder = Encoder(ordinary, self.merges, find(self.pattern), whole_words)
+
+    @classmethod
+    def from_merges(
+        cls, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,), **options: Any
+    ) -> "BPETokenizer":
+        """As training numbers tokens: the bytes in GPT-2's order, what each merge makes, the special tokens.
+
+        Args:
+            merges: pairs of ids in the order of merging; each names ids that exist by then and makes new bytes.
+            options: those of the class.
+        """
+        if isinstance(special_tokens, str) or not all(isinstance(s, str) for s in special_tokens):
+            raise TypeError(f"special_tokens must be a sequence of non-empty strings, got {special_tokens!r}")
+        if len(set(special_tokens)) < len(special_tokens):
+            raise ValueError(f"special_tokens holds duplicates: {list(special_tokens)}")
+        tokens = _tokens(merges)
+        specials = {special: len(tokens) + i for i, special in enumerate(special_tokens)}
+        return cls([*tokens, *map(utf8, special_tokens)], merges, specials, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = {name: getattr(self, name) for name in _OPTIONS}
+        return partial(type(self), **options), (self.token_bytes, self.merges, self.special_tokens)
 
     @classmethod
     def train(
         cls,
-        texts: str | Iterable[str],
+        texts: Texts,
         vocab_size: int,
         *,
         special_tokens: Sequence[str] = (END_OF_TEXT,),
+        pattern: str = "gpt2",
+        min_frequency: int = 1,
+        max_token_length: int | None = None,
+        memory: int = 1 << 28,
         progress: Progress | None = None,
     ) -> "BPETokenizer":
         """Learn the merges from `texts`; words never span two texts.
 
-        The most frequent pair is merged first, and of equally frequent ones the smallest pair of ids. When
-        every word has become one token there is nothing left to merge, and the vocabulary is smaller than
-        asked for.
+        The most frequent pair is merged first, and of equally frequent ones the smallest pair of ids, as Hugging
+        Face's trainer does with the 256 bytes as its alphabet. When every word has become one token there is nothing
+        left to merge, and the vocabulary is smaller than asked for.
 
         Args:
+            texts: a str, the path (pathlib) of a file or of a folder, all files of which are read, or any number of
+                them, one by one: what was counted is not kept. Files are UTF-8; line ends stay as they are.
             vocab_size: the number of tokens: 256 bytes, the merges, the special tokens.
-            progress: called after every merge with the numbers of merges done and asked for.
+            min_frequency: a pair that occurs less often is not merged.
+            max_token_length: bytes that a merge may make at most, 2 or more; Hugging Face's trainer, given this number
+                plus one, does the same.
+            memory: bytes, about: if distinct words would take more, the rarest are dropped, with a warning.
+            progress: called now and then, and at the end, with the numbers of merges done and asked for.
 
         Raises:
-            ValueError: vocab_size has no room for the bytes and the special tokens.
+            FileNotFoundError: there is no such file or folder.
+            ValueError: vocab_size has no room for the bytes and the special tokens, another number is too small, or a
+                text is not Unicode.
         """
-        smallest = cls((), special_tokens).vocab_size
-        if not isinstance(vocab_size, int) or vocab_size < smallest:
-            raise ValueError(
-                f"vocab_size must be an integer of at least {smallest}, for 256 bytes and {smallest - 256} "
-                f"special tokens; got {vocab_size!r}"
-            )
-        return cls(learn_merges(count_words(texts), vocab_size - smallest, progress), special_tokens)
+        smallest = cls.from_merges((), special_tokens).vocab_size
+        _at_least(smallest, vocab_size, "vocab_size", f", for 256 bytes and {smallest - 256} special tokens")
+        _at_least(0, min_frequency, "min_frequency")
+        _at_least(2, max_token_length or 2, "max_token_length")
+        _at_least(1 << 20, memory, "memory")
+        merges = learn_merges(
+            count_words(texts, find(pattern), memory),
+            vocab_size - smallest,
+            min_frequency=min_frequency,
+            max_token_length=max_token_length,
+            progress=progress,
+        )
+        return cls.from_merges(merges.tolist(), special_tokens, pattern=pattern)
 
-    def _encode(self, text: str) -> NDArray[np.uint32]:
-        return np.frombuffer(bytearray().join(map(self._cache.__getitem__, words(text))), np.uint32)
+    def encode(
+        self, text: str, *, allowed_special: Specials = (), disallowed_special: Specials = (), begin: bool = False
+    ) -> Ids:
+        """As `Tokenizer.encode`; with `begin` after the ids that begin a text."""
+        if allowed_special or disallowed_special or begin or self.added_tokens or self.normalizer:
+            special = {"allowed_special": allowed_special, "disallowed_special": disallowed_special}
+            return self.encode_batch([text], begin=begin, **special)[0]
+        return super().encode(text)
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        *,
+        allowed_special: Specials = (),
+        disallowed_special: Specials = (),
+        begin: bool = False,
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """As `Tokenizer.encode_batch`; with `begin` each text after the ids that begin one."""
+        marked = {**self.added_tokens, **self._chosen(allowed_special)}
+        refused = self._chosen(disallowed_special).keys() - (marked if disallowed_special == "all" else ())
+        segments: list[bytes] = []
+        fixed: list[int] = []
+        ends = [0]
+        for text in texts_of(texts):
+            if refused and (found := any_of(refused).search(text)):
+                raise ValueError(
+                    f"the text holds the special token {found[0]!r} at position {found.start()}; name it in "
+                    "allowed_special to get its id, or leave it out of disallowed_special to encode it as text"
+                )
+            if begin:
+                segments += [b"\0"] * len(self.begin)
+                fixed += self.begin
+            for i, piece in enumerate(any_of(marked).split(text) if marked else [text]):
+                if self.normalizer and i % 2 == 0:
+                    piece = normalize(self.normalizer, piece)
+                segments.append(piece.encode())
+                fixed.append(marked[piece] if i % 2 else -1)
+            ends.append(len(segments))
+        ids, counts = self._encode_segments(segments, fixed)
+        return ids, np.append(0, counts.cumsum())[ends]
+
+    def _encode(self, text: str) -> Ids:
+        return self._encoder.one(text.encode() + bytes(16))
+
+    def _encode_segments(self, segments: list[bytes], fixed: list[int]) -> tuple[Ids, NDArray[np.int64]]:
+        cuts = np.cumsum([0, *map(len, segments)])
+        return self._encoder(b"".join([*segments, bytes(16)]), cuts, np.array(fixed, np.int64))
+
+    def _chosen(self, specials: Specials) -> dict[str, int]:
+        if specials == "all":
+            return self.special_tokens
+        if unknown := set(specials) - self.special_tokens.keys():
+            raise ValueError(
+                f"{min(unknown)!r} is none of the special tokens {', '.join(map(repr, self.special_tokens))}"
+            )
+        return {special: self.special_tokens[special] for special in specials}
+
+    def encoder(self, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> StreamEncoder:
+        """As `Tokenizer.encoder`; a special token may be cut as well."""
+        marked = {**self.added_tokens, **self._chosen(allowed_special)}
+        refused = self._chosen(disallowed_special).keys() - (marked if disallowed_special == "all" else ())
+        encode = partial(self.encode, allowed_special=allowed_special, disallowed_special=disallowed_special)
+        return StreamEncoder(encode, Settled(find(self.pattern), self.normalizer, marked, refused))
 
     def _fields(self) -> dict[str, Any]:
-        return {"merges": self.merges, "special_tokens": list(self.special_tokens)}
+        fields: dict[str, Any] = {"merges": None if self.merges is None else self.merges.tolist()}
+        if self.merges is not None and self._numbered_as_by_training(self.merges):
+            fields["special_tokens"] = list(self.special_tokens)
+        else:
+            fields |= {"tokens": spell(self.token_bytes), "special_tokens": self.special_tokens}
+        options = {name: getattr(self, name) for name in _OPTIONS} | {"begin": list(self.begin)}
+        return fields | {name: value for name, value in options.items() if value != _OPTIONS[name]}
+
+    def _numbered_as_by_training(self, merges: NDArray[np.int64]) -> bool:
+        tokens, specials = self.token_bytes, [*map(utf8, self.special_tokens)]
+        count = 256 + len(merges)
+        return (
+            b"".join(tokens[:256]) == BYTES
+            and tokens[count:] == specials
+            and [*self.special_tokens.values()] == list(range(count, len(tokens)))
+            and tokens[256:count] == [tokens[left] + tokens[right] for left, right in merges.tolist()]
+        )
 
     @classmethod
     def from_fields(cls, document: dict[str, Any]) -> "BPETokenizer":
-        return cls(field(document, "merges", list), field(document, "special_tokens", list))
+        options = {}
+        for name, default in _OPTIONS.items():
+            if name in document:
+                options[name] = field(document, name, str if default is None else type(default))
+        if "tokens" not in document:
+            return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list), **options)
+        merges = None if document.get("merges", ()) is None else field(document, "merges", list)
+        tokens = unspell(field(document, "tokens", list))
+        return cls(tokens, merges, field(document, "special_tokens", dict), **options)
 
 
-class _WordCache(dict[str, bytes]):
-    """From a word to its ids, as the bytes of uint32; what is missing is merged, and kept within limits."""
-
-    def __init__(self, merged: dict[Pair, int]) -> None:
-        self.merged = merged
-
-    def __missing__(self, word: str) -> bytes:
-        ids = np.array(merge(byte_ids(word), self.merged), np.uint32).tobytes()
-        if len(word) <= _MAX_CACHED_LENGTH:
-            if len(self) >= _MAX_CACHED_WORDS:
-                self.clear()
-            self[word] = ids
-        return ids
+def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:
+    if not isinstance(given, int) or given < smallest:
+        raise ValueError(f"{name} must be an integer of at least {smallest}{why}; got {given!r}")
 
 
-def merge(first_ids: Iterable[int], merged: dict[Pair, int]) -> list[int]:
-    """Merge the pair with the smallest new id, of equal ones the leftmost, until none is left; O(n log n).
-
-    A token stays where its first byte was, `after` and `before` link those that are left, and a heap holds
-    the candidates, some of which are gone when their turn comes.
-    """
-    # −1 ends the word, begins it too (as index −1), and marks what was merged away.
-    ids = [*first_ids, -1]
-    after = list(range(1, len(ids) + 1))
-    before = list(range(-1, len(ids) - 1))
-    heap = [(merged[pair], place) for place, pair in enumerate(pairwise(ids)) if pair in merged]
-    heapify(heap)
-    while heap:
-        new, place = heappop(heap)
-        second = after[place]
-        if merged.get((ids[place], ids[second])) != new:
-            continue
-        last = after[second]
-        ids[place], ids[second] = new, -1
-        after[place], before[last] = last, place
-        for at, pair in ((before[place], (ids[before[place]], new)), (place, (new, ids[last]))):
-            if pair in merged:
-                heappush(heap, (merged[pair], at))
-    return [i for i in ids if i >= 0]
+def _pairs(merges: ArrayLike) -> NDArray[np.int64]:
+    pairs = np.asarray(merges)
+    if pairs.size == 0:
+        return np.empty((0, 2), np.int64)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
+        raise ValueError(f"merges must be integers of shape (M, 2), got {pairs.dtype} of shape {pairs.shape}")
+    return pairs.astype(np.int64)
 
 
 def _tokens(merges: Sequence[Pair]) -> list[bytes]:

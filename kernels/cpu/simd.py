@@ -161,6 +161,17 @@ def store(typing_context, pointer, i, value):
     return types.void(pointer, types.int64, pointer.dtype), codegen
 
 
+@intrinsic
+def eight_bytes(typing_context, array, i):
+    """Elements i to i + 7 of an array of bytes as one uint64, the first lowest; the array must reach so far."""
+
+    def codegen(ctx, b, sig, args):
+        data = ctx.make_array(sig.args[0])(ctx, b, args[0]).data
+        return load_from(b, b.gep(data, [args[1]]), I64)
+
+    return types.uint64(array, types.int64), codegen
+
+
 @intrinsic(prefer_literal=True)
 def stack(typing_context, size):
     """The address of `size` bytes, a constant, on the stack of the calling function."""

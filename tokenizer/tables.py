@@ -1,0 +1,248 @@
+"""The tables of a vocabulary: bytes to id, and pair of ids to what it becomes.
+
+Both are open addressing with linear probing in one flat array of int64, at most half full: a slot's key lies beside
+its value, and FREE stands in a slot that is not in use.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels.cpu.kernel import kernel, primitive
+
+FREE = -1
+NO_PAIR = np.iinfo(np.int64).max  # what does not merge: its rank is above all others
+_SPREAD = -7046029254386353131  # odd, 2⁶⁴ over the golden ratio
+_BASE = 0x1000_0000_01B3  # odd too; of the polynomial that hashes bytes, modulo 2⁶⁴
+_INVERSE = pow(_BASE, -1, 1 << 64) - (1 << 64)
+
+Ints = NDArray[np.int64]
+
+
+class Vocabulary(NamedTuple):
+    """The tokens, laid out for kernels.
+
+    Attributes:
+        data: uint8, the bytes of all tokens, one after another.
+        offsets: int64, shape (V + 1,): token i is data[offsets[i] : offsets[i + 1]].
+        slots: int64: hash and id of every token that text may become (not of gaps and special tokens).
+    """
+
+    data: NDArray[np.uint8]
+    offsets: Ints
+    slots: Ints
+
+
+def vocabulary(data: NDArray[np.uint8], offsets: Ints, ids: Ints) -> Vocabulary:
+    """The table of the tokens `ids`, shape (n,).
+
+    Raises:
+        ValueError: two of them have the same bytes, or a byte is missing.
+    """
+    slots, twins = _empty(ids.size), np.empty(2, np.int64)
+    _fill_slots(slots, twins, data, offsets, ids)
+    if twins[0] >= 0:
+        first, second = sorted(twins.tolist())
+        token = data[offsets[first] : offsets[first + 1]].tobytes()
+        raise ValueError(f"tokens {first} and {second} are both {token!r:.80}; every id needs bytes of its own")
+    found = Vocabulary(data, offsets, slots)
+    missing = np.flatnonzero(ids_of_bytes(found) < 0)
+    if missing.size:
+        raise ValueError(
+            f"{missing.size} of the 256 bytes are no tokens, the first is {bytes(missing[:1].tolist())!r}; "
+            "without them there are texts that cannot be encoded"
+        )
+    return found
+
+
+def pair_table(tokens: Vocabulary, merges: NDArray[np.integer] | None) -> Ints:
+    """The table of the pairs that merge: (left << 32 | right) to (rank << 32 | new id).
+
+    Args:
+        merges: int, shape (M, 2); the rank of a pair is its row. None: any two tokens merge whose bytes together are
+            a token, and the rank is its id.
+
+    Raises:
+        ValueError: a merge names an id that is no token, makes no token, or comes twice.
+    """
+    if merges is None:
+        rows = np.empty((int(np.maximum(np.diff(tokens.offsets) - 1, 0).sum()), 3), np.int64)
+        count = np.empty(1, np.int64)
+        _find_splits(rows, count, *tokens)
+        rows = rows[: count[0]]
+        left, right, made = rows.T.copy()
+        ranks = made
+    else:
+        left, right = np.ascontiguousarray(merges.T, np.int64)
+        made, ranks = _made(tokens, left, right), np.arange(left.size)
+    pairs, twins = _empty(left.size), np.empty(2, np.int64)
+    _fill_pairs(pairs, twins, left << 32 | right, ranks << 32 | made)
+    if twins[0] >= 0:
+        raise ValueError(f"merge {twins[1]} joins the same ids as merge {twins[0]}")
+    return pairs
+
+
+def _made(tokens: Vocabulary, left: Ints, right: Ints) -> Ints:
+    """The ids of the tokens that pairs make."""
+    size = tokens.offsets.size - 1
+    lengths = np.diff(tokens.offsets)
+    wrong = (np.minimum(left, right) < 0) | (np.maximum(left, right) >= size)
+    if not wrong.any():
+        wrong = (lengths[left] == 0) | (lengths[right] == 0)
+    if wrong.any():
+        m = int(wrong.argmax())
+        raise ValueError(f"merge {m} joins ids {left[m]} and {right[m]}, not both of which are tokens")
+    made = np.empty(left.size, np.int64)
+    joined = np.empty(int((lengths[left] + lengths[right]).max(initial=0)), np.uint8)
+    _find_joined(made, joined, *tokens, left, right)
+    if (made < 0).any():
+        m = int((made < 0).argmax())
+        token = b"".join(tokens.data[tokens.offsets[i] : tokens.offsets[i + 1]].tobytes() for i in (left[m], right[m]))
+        raise ValueError(f"merge {m} makes {token!r:.80}, which is no token")
+    return made
+
+
+def ids_of_bytes(tokens: Vocabulary) -> Ints:
+    """The ids of the 256 bytes."""
+    ids = np.empty(256, np.int64)
+    _find(ids, *tokens, np.arange(256, dtype=np.uint8), np.arange(257))
+    return ids
+
+
+def _empty(entries: int) -> Ints:
+    """A table for so many entries."""
+    return np.full(4 << max(entries - 1, 1).bit_length(), FREE, np.int64)
+
+
+@primitive
+def slot_of(key, slots):
+    """The slot where the search for a key begins."""
+    mixed = key * _SPREAD
+    return (mixed ^ (mixed >> 32)) & (slots.size // 2 - 1)
+
+
+@primitive
+def next_slot(slot, slots):
+    return (slot + 1) & (slots.size // 2 - 1)
+
+
+@primitive
+def pair_value(pairs, left, right):
+    """rank << 32 | new id of a pair, or NO_PAIR."""
+    key = left << 32 | right
+    slot = slot_of(key, pairs)
+    while pairs[2 * slot] != key:
+        if pairs[2 * slot] == FREE:
+            return NO_PAIR
+        slot = next_slot(slot, pairs)
+    return pairs[2 * slot + 1]
+
+
+@primitive
+def hash_bytes(data, start, end):
+    """Σ (byte + 1) · _BASE^(end − 1 − place) modulo 2⁶⁴."""
+    value = 0
+    for i in range(start, end):
+        value = value * _BASE + (data[i] + 1)
+    return value
+
+
+@primitive
+def find_token(data, offsets, slots, text, start, end, hashed):
+    """The id of the token text[start:end], whose hash is given, or −1."""
+    slot = slot_of(hashed, slots)
+    while slots[2 * slot + 1] != FREE:
+        if slots[2 * slot] == hashed:
+            token = slots[2 * slot + 1]
+            first = offsets[token]
+            size = offsets[token + 1] - first
+            same = 0
+            while same < size and size == end - start and data[first + same] == text[start + same]:
+                same += 1
+            if same == end - start == size:
+                return token
+        slot = next_slot(slot, slots)
+    return -1
+
+
+@kernel("i8[1] i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
+def _fill_slots(slots, twins, data, offsets, ids):
+    twins[0] = -1
+    for i in range(ids.size):
+        start, end = offsets[ids[i]], offsets[ids[i] + 1]
+        hashed = hash_bytes(data, start, end)
+        twin = find_token(data, offsets, slots, data, start, end, hashed)
+        if twin >= 0:
+            twins[0] = twin
+            twins[1] = ids[i]
+            return
+        slot = slot_of(hashed, slots)
+        while slots[2 * slot + 1] != FREE:
+            slot = next_slot(slot, slots)
+        slots[2 * slot] = hashed
+        slots[2 * slot + 1] = ids[i]
+
+
+@kernel("i8[1] <- u1[1] i8[1] i8[1] u1[1] i8[1]", parallel=False)
+def _find(ids, data, offsets, slots, text, cuts):
+    for i in range(ids.size):
+        hashed = hash_bytes(text, cuts[i], cuts[i + 1])
+        ids[i] = find_token(data, offsets, slots, text, cuts[i], cuts[i + 1], hashed)
+
+
+@kernel("i8[1] u1[1] <- u1[1] i8[1] i8[1] i8[1] i8[1]", parallel=False)
+def _find_joined(made, joined, data, offsets, slots, left, right):
+    for m in range(made.size):
+        size = 0
+        for i in range(offsets[left[m]], offsets[left[m] + 1]):
+            joined[size] = data[i]
+            size += 1
+        for i in range(offsets[right[m]], offsets[right[m] + 1]):
+            joined[size] = data[i]
+            size += 1
+        made[m] = find_token(data, offsets, slots, joined, 0, size, hash_bytes(joined, 0, size))
+
+
+@kernel("i8[2] i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
+def _find_splits(rows, count, data, offsets, slots):
+    """Every way to make a token of two: left, right, token.
+
+    Where all n bytes have the hash h and the first k have p, the others have h − p · _BASE^(n − k): so hashing all
+    parts of a token takes O(n).
+    """
+    n = 0
+    for at in range(slots.size // 2):
+        token = slots[2 * at + 1]
+        if token == FREE:
+            continue
+        start, end = offsets[token], offsets[token + 1]
+        prefix, power = 0, 1
+        for _ in range(start, end):
+            power *= _BASE
+        for cut in range(start + 1, end):
+            prefix = prefix * _BASE + (data[cut - 1] + 1)
+            power *= _INVERSE
+            left = find_token(data, offsets, slots, data, start, cut, prefix)
+            if left < 0:
+                continue
+            right = find_token(data, offsets, slots, data, cut, end, slots[2 * at] - prefix * power)
+            if right >= 0:
+                rows[n, 0], rows[n, 1], rows[n, 2] = left, right, token
+                n += 1
+    count[0] = n
+
+
+@kernel("i8[1] i8[1] <- i8[1] i8[1]", parallel=False)
+def _fill_pairs(pairs, twins, keys, values):
+    twins[0] = -1
+    for i in range(keys.size):
+        slot = slot_of(keys[i], pairs)
+        while pairs[2 * slot] != FREE:
+            if pairs[2 * slot] == keys[i]:
+                twins[0] = pairs[2 * slot + 1] >> 32
+                twins[1] = i
+                return
+            slot = next_slot(slot, pairs)
+        pairs[2 * slot] = keys[i]
+        pairs[2 * slot + 1] = values[i]
