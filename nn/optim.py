@@ -34,6 +34,7 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    takes_scalars = True  # of a device, in `step`
 
     def __init__(self, params: Iterable[Any], lr: float, weight_decay: float):
         given = list(params)
@@ -50,9 +51,16 @@ class Optimizer:
         self.step_count = 0
         self.state = {s: [device.zeros(p.shape, p.dtype, p.device) for p in self.params] for s in self.slots}
 
-    def step(self, grad_scale: float = 1.0) -> None:
-        """Change every parameter that has a gradient, which counts `grad_scale` times."""
+    def step(self, grad_scale: Any = 1.0, *, lr: Any = None, count: Any = None) -> None:
+        """Change every parameter that has a gradient, which counts `grad_scale` times.
+
+        Args:
+            grad_scale: a number, or a scalar on the device of the parameters, as are the following.
+            lr: instead of the optimiser's.
+            count: the number of this step, from 1, where `step_count` is not it: of work that is repeated.
+        """
         self.step_count += 1
+        count = self.step_count if count is None else count
         start = 0
         for group in self.groups:
             at = [start + i for i, p in enumerate(group.params) if p.grad is not None]
@@ -61,12 +69,14 @@ class Optimizer:
                 continue
             params = [self.params[i] for i in at]
             state = [[self.state[slot][i] for i in at] for slot in self.slots]
-            lr = self.lr if group.lr is None else group.lr
-            self._update([p.data for p in params], [p.grad for p in params], state, group, lr, grad_scale)
+            rate = group.lr if group.lr is not None else self.lr if lr is None else lr
+            self._update([p.data for p in params], [p.grad for p in params], state, group, count, rate, grad_scale)
             for p in params:
                 p.changed()
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self, params: list, grads: list, state: list[list], group: Group, count: Any, lr: Any, grad_scale: Any
+    ) -> None:
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -119,10 +129,10 @@ class AdamW(Optimizer):
         self.betas = _betas(betas)
         self.eps = _at_least_zero("eps", eps)
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
-        registry["adamw_"](
-            params, grads, *state, self.step_count, lr, *self.betas, self.eps, group.weight_decay, grad_scale
-        )
+    def _update(
+        self, params: list, grads: list, state: list[list], group: Group, count: Any, lr: Any, grad_scale: Any
+    ) -> None:
+        registry["adamw_"](params, grads, *state, count, lr, *self.betas, self.eps, group.weight_decay, grad_scale)
 
 
 class Lion(Optimizer):
@@ -143,7 +153,9 @@ class Lion(Optimizer):
         super().__init__(params, lr, weight_decay)
         self.betas = _betas(betas)
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self, params: list, grads: list, state: list[list], group: Group, count: Any, lr: Any, grad_scale: Any
+    ) -> None:
         registry["lion_"](params, grads, *state, lr, *self.betas, group.weight_decay, grad_scale)
 
 
@@ -159,6 +171,7 @@ class Muon(Optimizer):
     """
 
     slots = ("momentum_buffers",)
+    takes_scalars = False
 
     def __init__(
         self,
@@ -174,7 +187,9 @@ class Muon(Optimizer):
         if vectors := [p.shape for p in self.params if p.ndim < 2]:
             raise ValueError(f"Muon: expected matrices, got parameters of shape {vectors[0]}; give those to AdamW")
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self, params: list, grads: list, state: list[list], group: Group, count: Any, lr: Any, grad_scale: Any
+    ) -> None:
         registry["muon_"](
             params,
             grads,
@@ -205,7 +220,9 @@ class SGD(Optimizer):
         self.slots = ("momentum_buffers",) if momentum else ()
         super().__init__(params, lr, weight_decay)
 
-    def _update(self, params: list, grads: list, state: list[list], group: Group, lr: float, grad_scale: float) -> None:
+    def _update(
+        self, params: list, grads: list, state: list[list], group: Group, count: Any, lr: Any, grad_scale: Any
+    ) -> None:
         buffers = state[0] if state else None
         registry["sgd_"](params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale, self.nesterov)
 

@@ -1,6 +1,8 @@
 """Optimisers: one launch for the whole list. A block has a run of elements of one array, reached by its address.
 
-Addresses and runs stand in tables on the device, which are kept: a training loop asks for the same at each step.
+Addresses and runs stand in tables on the device, which are kept: a training loop asks for the same at each step. What
+follows from the step, the learning rate and the scale of gradients, which the host need not know, one thread works
+out before; where that scale is infinite or not a number, nothing is changed.
 """
 
 import math
@@ -9,17 +11,18 @@ from functools import lru_cache, partial
 import numpy as np
 from numba import cuda, float64, int32, int64
 
+from ..device import is_array
 from .block import block_sum
-from .kernel import Kernel, kernel, primitive
+from .kernel import Kernel, accumulator, kernel, primitive
 from .pointwise import contiguous
 from .ptx import VECTOR, load, load_vector, pointer_at, store, store_vector
-from .runtime import address, empty, target
+from .runtime import address, constant, empty
 from .threads import aligned
 
 _THREADS = 256
 _EACH = 4  # vectors of a thread
 _RUN = _THREADS * _EACH * VECTOR
-_NUMBERS = 9
+_CONSTANTS = 5
 
 
 def adamw_(
@@ -35,26 +38,26 @@ def adamw_(
     weight_decay=0.0,
     grad_scale=1.0,
 ):
-    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
-    numbers = 1 - lr * weight_decay, rate, beta1, 1 - beta1, beta2, 1 - beta2, 1 / root, eps, grad_scale
-    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), numbers)
+    constants = beta1, 1 - beta1, beta2, 1 - beta2, eps
+    pace = step, lr, grad_scale, weight_decay, beta1, beta2
+    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), constants, pace)
 
 
 def sgd_(params, grads, momentum_buffers, lr, momentum=0.0, weight_decay=0.0, grad_scale=1.0, nesterov=False):
-    numbers = lr, momentum, weight_decay, grad_scale, nesterov
+    constants, pace = (weight_decay, momentum, nesterov), (1, lr, grad_scale)
     if momentum:
-        _update(_momentum, (params, grads, momentum_buffers), numbers)
+        _update(_momentum, (params, grads, momentum_buffers), constants, pace)
     else:
-        _update(_descent, (params, grads), numbers)
+        _update(_descent, (params, grads), constants, pace)
 
 
 def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0):
-    numbers = 1 - lr * weight_decay, lr, beta1, 1 - beta1, beta2, 1 - beta2, grad_scale
-    _update(_lion, (params, grads, exp_avgs), numbers)
+    constants = beta1, 1 - beta1, beta2, 1 - beta2
+    _update(_lion, (params, grads, exp_avgs), constants, (1, lr, grad_scale, weight_decay))
 
 
 def add_(arrays, others):
-    _update(_add, (arrays, others), ())
+    _update(_add, (arrays, others))
 
 
 def scale_(arrays, factor):
@@ -72,14 +75,26 @@ def grad_norm(grads):
     return norm
 
 
-def _update(step, lists, numbers):
+def _update(step, lists, constants=(), pace=None):
     """Run a formula over lists that are alike, of which all but the gradients, the second one, change in place."""
     lists = [[contiguous(x) for x in xs] if k == 1 else xs for k, xs in enumerate(lists)]
     table, runs, count = _tables(tuple(a for xs in lists for a in _addresses(xs)), _sizes(lists[0]))
     if count:
-        is_aligned = all(aligned(*xs) for xs in lists)
-        numbers += (0,) * (_NUMBERS - len(numbers))
-        step(len(lists))(count, lists[0][0], table, runs, len(lists[0]), is_aligned, *numbers)
+        like, is_aligned = lists[0][0], all(aligned(*xs) for xs in lists)
+        found = None if pace is None else _paced(like, *pace)
+        constants += (0,) * (_CONSTANTS - len(constants))
+        step(len(lists), found is not None)(count, like, table, runs, found, len(lists[0]), is_aligned, *constants)
+
+
+def _paced(like, step, lr, grad_scale, weight_decay=0.0, beta1=0.0, beta2=0.0):
+    """1 − lr · weight_decay; lr / (1 − β1^step); 1 / √(1 − β2^step); grad_scale."""
+    pace = empty(4, accumulator(like.dtype))
+    scalars = step, lr, grad_scale
+    is_there = [is_array(x) for x in scalars]
+    places = [x if there else None for x, there in zip(scalars, is_there, strict=True)]
+    numbers = [0 if there else x for x, there in zip(scalars, is_there, strict=True)]
+    _pace_kernel(1, pace, like, *places, *is_there, *numbers, weight_decay, beta1, beta2)
+    return pace
 
 
 def _addresses(xs):
@@ -94,7 +109,7 @@ def _sizes(xs):
 def _tables(addresses, sizes):
     """On the device: the addresses of the lists, one list after another, and the runs; and how many these are."""
     runs = _runs(sizes)
-    return target().put(np.array(addresses, np.uint64)), target().put(runs), len(runs)
+    return constant(np.array(addresses, np.uint64)), constant(runs), len(runs)
 
 
 @lru_cache(64)
@@ -108,18 +123,23 @@ def _step(formula):
     """Of the numbers of a call, and an element of each list: the new values of those that change.
 
     A formula takes four elements and returns three new ones, also where there are fewer lists: what is not stored
-    is not computed.
+    is not computed. Its numbers are those of `_paced`, or four of 0, and the constants.
     """
     return lru_cache(None)(partial(_kernel, formula))
 
 
-def _kernel(formula, lists):
+def _kernel(formula, lists, has_pace):
     f = primitive(formula)
     last = lists - 1
     first, second, third = min(1, last), min(2, last), min(3, last)
 
-    def update(like, table, runs, arrays, is_aligned, n0, n1, n2, n3, n4, n5, n6, n7, n8):
-        n = n0, n1, n2, n3, n4, n5, n6, n7, n8
+    def update(like, table, runs, pace, arrays, is_aligned, c0, c1, c2, c3, c4):
+        zero = type(c0)(0)
+        n = zero, zero, zero, zero, c0, c1, c2, c3, c4
+        if has_pace:
+            n = load(pace, 0), load(pace, 1), load(pace, 2), load(pace, 3), c0, c1, c2, c3, c4
+            if not math.isfinite(n[3]):
+                return
         run = int64(cuda.blockIdx.x) * int64(3)
         k, start, end = load(runs, run), load(runs, run + int64(1)), load(runs, run + int64(2))
         x = pointer_at(load(table, k), like)
@@ -149,12 +169,12 @@ def _kernel(formula, lists):
                         store(v, j, a[2])
 
     update.__module__ = formula.__module__
-    return Kernel(update, f"<- T* u8* i8* i8 ?{' A' * _NUMBERS}", _THREADS, 0, f"{formula.__name__}-{lists}")
+    return Kernel(update, f"<- T* u8* i8* A* i8 ?{' A' * _CONSTANTS}", _THREADS, 0, f"{formula.__name__}-{lists}")
 
 
 @_step
 def _adamw(n, x, g, m, v):
-    keep, rate, beta1, rest1, beta2, rest2, correct, eps, grad_scale = n
+    keep, rate, correct, grad_scale, beta1, rest1, beta2, rest2, eps = n
     g = g * grad_scale
     m = beta1 * m + rest1 * g
     v = beta2 * v + rest2 * (g * g)
@@ -163,12 +183,13 @@ def _adamw(n, x, g, m, v):
 
 @_step
 def _descent(n, x, g, m, v):
-    return x - n[0] * (g * n[3] + n[2] * x), m, v
+    lr, grad_scale, weight_decay = n[1], n[3], n[4]
+    return x - lr * (g * grad_scale + weight_decay * x), m, v
 
 
 @_step
 def _momentum(n, x, g, m, v):
-    lr, momentum, weight_decay, grad_scale, nesterov = n[:5]
+    lr, grad_scale, weight_decay, momentum, nesterov = n[1], n[3], n[4], n[5], n[6]
     g = g * grad_scale + weight_decay * x
     m = momentum * m + g
     return x - lr * (g + momentum * m if nesterov != type(x)(0) else m), m, v
@@ -176,7 +197,7 @@ def _momentum(n, x, g, m, v):
 
 @_step
 def _lion(n, x, g, m, v):
-    keep, lr, beta1, rest1, beta2, rest2, grad_scale = n[:7]
+    keep, lr, _, grad_scale, beta1, rest1, beta2, rest2 = n[:8]
     zero = type(x)(0)
     g = g * grad_scale
     c = beta1 * m + rest1 * g
@@ -191,7 +212,31 @@ def _add(n, x, g, m, v):
 
 @_step
 def _scale(n, x, g, m, v):
-    return x * n[0], m, v
+    return x * n[4], m, v
+
+
+@kernel("A* <- T* i8* f8* f8* ? ? ? i8 f8 f8 f8 f8 f8", threads=32)
+def _pace_kernel(
+    pace, _, step_at, lr_at, scale_at, reads_step, reads_lr, reads_scale, step, lr, scale, weight_decay, beta1, beta2
+):
+    """Powers are made by squaring, in float64: their errors grow with the step, but not those of what is small."""
+    if cuda.threadIdx.x == 0:
+        step = load(step_at, 0) if reads_step else step
+        lr = load(lr_at, 0) if reads_lr else lr
+        scale = load(scale_at, 0) if reads_scale else scale
+        one = float64(1)
+        power1, power2 = one, one
+        while step > int64(0):
+            if step & int64(1):
+                power1 *= beta1
+                power2 *= beta2
+            beta1 *= beta1
+            beta2 *= beta2
+            step >>= int64(1)
+        store(pace, 0, one - lr * weight_decay)
+        store(pace, 1, lr / (one - power1))
+        store(pace, 2, one / math.sqrt(one - power2))
+        store(pace, 3, scale)
 
 
 @kernel("f8* <- T* u8* i8*", threads=_THREADS)
