@@ -67,6 +67,7 @@ def _same(a, b):
 
 
 CHANGES = {"plain": {}, "no clipping": {"clip": 0.0}, "lion": {"optimizer": "lion"}, "recompute": {"recompute": True}}
+CHANGES["bfloat16"] = {"dtype": "bfloat16"}
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
