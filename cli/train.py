@@ -23,7 +23,7 @@ __all__ = ["train"]
 _SAMPLE_TOKENS = 160
 # What a resumed run may be told anew: the rest decides what its data and its model are.
 _CHANGEABLE = {"steps", "minutes", "lr", "min_lr", "warmup", "schedule", "betas", "weight_decay", "clip"}
-_CHANGEABLE |= {"eval_every", "eval_batches", "sample_every", "save_every"}
+_CHANGEABLE |= {"eval_every", "eval_batches", "sample_every", "save_every", "graph"}
 
 
 def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
@@ -83,6 +83,7 @@ def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
     "--precision", group="Learning", help="Of float32 products: highest, high or medium. [medium, where it is faster]"
 )
 @_setting("--recompute/--keep", default=None, group="Learning", help="Less memory for more time. [keep]")
+@_setting("--graph/--no-graph", default=None, group="Learning", help="Launch whole steps at once, on a GPU. [graph]")
 @_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
 @_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
 @_setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")

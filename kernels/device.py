@@ -314,10 +314,17 @@ def is_array(x: Any) -> bool:
 
 
 def to(x: Any, device: str) -> Any:
-    """`x` on a device; itself if it is there."""
+    """`x` on a device; itself if it is there.
+
+    Raises ValueError on the way from a GPU where an op there was given a bad id since the last such copy.
+    """
     if of(x) == device.partition(":")[0]:
         return x
-    return _cuda().get(x) if device == "cpu" else _cuda().put(np.ascontiguousarray(x).reshape(x.shape))
+    if device != "cpu":
+        return _cuda().put(np.ascontiguousarray(x).reshape(x.shape))
+    found = _cuda().get(x)
+    _raise_faults()
+    return found
 
 
 def copy(x: Any, out: Any) -> None:
@@ -362,9 +369,14 @@ def name() -> str:
 
 
 def synchronize() -> None:
-    """Wait until the GPU has done what it was given."""
+    """Wait until the GPU has done what it was given. Raises ValueError where an op there was given a bad id."""
     if "cuda" in BACKENDS.values():
         _cuda().synchronize()
+        _raise_faults()
+
+
+def _raise_faults() -> None:
+    import_module(".cuda.faults", __package__).fetch()()
 
 
 REFERENCE_ONLY = os.environ.get("OCTAVO_REFERENCE", "") not in ("", "0")

@@ -10,7 +10,8 @@ wherever it stands; `S...` any number of sizes, the same wherever it stands; a b
 of arrays; `R...` that appears only on the right depends on parameters; `()` is a single number. Annotations say the
 rest: `Floats`, `Ints` and `Bools` are arrays, `Arrays` of any kind, `Constants` and `Targets` those of which the op
 gives no gradient, `Sums` losses and statistics; `Floats | None` may be left out, `Literal` and `Interval` bound a
-parameter.
+parameter, and one that may be a `Scalar` too is taken from a device that the host does not wait for; no range is
+checked there.
 
 What is saved for the backward pass is what the backward op asks for by name, beyond one `d<name>` per output:
 inputs, outputs, parameters, `<input>_shape` (of a list: a list), or what the op computes on the side (`saves=`), in
@@ -34,7 +35,19 @@ import numpy as np
 
 from . import device
 from .device import BFLOAT16, is_float
-from .signature import ONE, Array, BFloats, Sums, array_argument, describe, filled, is_discrete, match, rule_of
+from .signature import (
+    ONE,
+    Array,
+    BFloats,
+    Sums,
+    array_argument,
+    describe,
+    filled,
+    is_discrete,
+    match,
+    may_be_scalar,
+    rule_of,
+)
 
 registry: dict[str, "Op"] = {}
 _watches: list[Callable[..., Any]] = []
@@ -51,6 +64,11 @@ def watching(watch: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         _watches.remove(watch)
+
+
+def is_watched() -> bool:
+    """Whether ops run within `watching`."""
+    return bool(_watches)
 
 
 class Op:
@@ -113,7 +131,7 @@ class Op:
         self._defaults = [p.default for p in public]
         self._required = sum(p.default is inspect.Parameter.empty for p in public)
         self._rules = [
-            (len(terms) + i, name, rule)
+            (len(terms) + i, name, rule, may_be_scalar(hints[name]))
             for i, name in enumerate(self.parameters)
             if (rule := rule_of(hints[name])) is not None
         ]
@@ -241,7 +259,11 @@ class Op:
             known = len(sizes)
             if not match(array.term, x.shape, sizes):
                 self._fail(array, dict([*sizes.items()][:known]), x)
-        for i, name, rule in self._rules:
+        for i, name, rule, is_scalar in self._rules:
+            if is_scalar and device.is_array(args[i]):
+                args[i], backend = self._scalar(name, args[i], rule.whole, backend)
+                if backend != "cpu":
+                    continue
             if args[i] not in rule and not (args[i] is None and self._defaults[i] is None):
                 raise ValueError(f"{self.name}: {name}: expected {describe(rule)}, got {args[i]!r}")
         if self._check_more is not None:
@@ -250,6 +272,18 @@ class Op:
             self._promote(args, dtypes)
             dtypes = {np.result_type(*dtypes)} if dtypes else dtypes
         return backend, BFLOAT16 in dtypes
+
+    def _scalar(self, name: str, x: Any, whole: bool, backend: str) -> tuple[Any, str]:
+        """A parameter given as an array of no axes, which becomes a number on the CPU; and the backend."""
+        where = self._device(name, x)
+        if backend and where != backend:
+            raise ValueError(f"{self.name}: {name} is on {where} and an earlier argument on {backend}")
+        dtype = np.dtype(np.int64 if whole else np.float64)
+        if x.ndim or x.dtype != dtype:
+            raise TypeError(
+                f"{self.name}: {name}: expected a number, or an array of {dtype} with no axes, got {x.dtype} {x.shape}"
+            )
+        return (x.item() if where == "cpu" else x), where
 
     def _check_list(self, array: Array, xs: Any, sizes: dict[str, Any], backend: str) -> str:
         if not isinstance(xs, (list, tuple)):

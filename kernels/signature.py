@@ -18,6 +18,7 @@ Constants: TypeAlias = Annotated[np.ndarray, "constant"]  # floats of which the 
 Doubles: TypeAlias = Annotated[np.ndarray, "float64"]  # whatever the dtype of the others: saved for a backward op
 Sums: TypeAlias = Annotated[np.ndarray, "sum"]  # losses and statistics: float32 where the others are bfloat16
 Targets: TypeAlias = Annotated[np.ndarray, "float or integer"]  # ids, or floats of which the op gives no gradient
+Scalar: TypeAlias = Annotated[np.ndarray, "scalar"]  # a parameter that only the device knows: no axes, float64 or int64
 BFloats: TypeAlias = Annotated[np.ndarray, "uint16 (bits of bfloat16)"]
 Compact: TypeAlias = Annotated[np.ndarray, "int8 or uint16 (bits of bfloat16)"]
 
@@ -137,6 +138,11 @@ def rule_of(hint: Any) -> Any:
     if get_origin(hint) is Annotated and isinstance(hint.__metadata__[0], Interval):
         return hint.__metadata__[0]._replace(whole=get_args(hint)[0] is int)
     return None
+
+
+def may_be_scalar(hint: Any) -> bool:
+    """Whether a parameter may also be a `Scalar`."""
+    return Scalar in get_args(hint)
 
 
 def describe(rule: Any) -> str:

@@ -55,6 +55,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "dtype": (f"one of {', '.join(DTYPES)}", lambda value: value in DTYPES),
     "precision": (f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
     "recompute": ("true or false", lambda value: type(value) is bool),
+    "graph": ("true or false", lambda value: type(value) is bool),
     "eval_every": _whole(0),
     "eval_batches": _whole(1),
     "sample_every": _whole(0),
@@ -83,6 +84,7 @@ class TrainConfig:
             parameters, sums and losses are float32.
         precision: of float32 products, as in `octavo.precision`; "medium" also halves what is kept for them in between.
         recompute: keep what enters each block, and compute the rest again in the backward pass: memory for time.
+        graph: on a GPU, launch a whole step at once where that can be: see `update.DeviceUpdate`. The same bits.
         eval_every: steps between estimates of the losses, each from `eval_batches` batches of a split; 0: none.
         sample_every: steps between samples of text; 0: none.
         save_every: steps between checkpoints; 0: only at the end.
@@ -108,6 +110,7 @@ class TrainConfig:
     dtype: str = "float32"
     precision: str = "highest"
     recompute: bool = False
+    graph: bool = True
     eval_every: int = 250
     eval_batches: int = 20
     sample_every: int = 0

@@ -16,16 +16,18 @@ class Joint(Optimizer):
         ValueError: no optimisers, or a parameter that two of them have.
     """
 
+    takes_scalars = False
+
     def __init__(self, *optimizers: Optimizer):
         self.optimizers = optimizers
         super().__init__([p for o in optimizers for p in o.params], optimizers[0].lr if optimizers else 0.0, 0.0)
         self.state = {}  # each keeps its own
 
-    def step(self, grad_scale: float = 1.0) -> None:
+    def step(self, grad_scale: Any = 1.0, *, lr: Any = None, count: Any = None) -> None:
         self.step_count += 1
         for optimizer in self.optimizers:
             optimizer.lr = self.lr
-            optimizer.step(grad_scale)
+            optimizer.step(grad_scale, lr=lr, count=count)
 
     def state_dict(self) -> dict[str, Any]:
         """`step`, and the arrays of all, each name after the optimiser's number."""

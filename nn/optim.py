@@ -37,6 +37,7 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    takes_scalars = True  # of a device, in `step`
 
     def __init__(self, params: Iterable[Any], lr: float, weight_decay: float):
         given = list(params)
@@ -64,9 +65,16 @@ class Optimizer:
         if self.has_masters:
             self.state["masters"] = [device.cast(p.data, dtype) for p in self.params]
 
-    def step(self, grad_scale: float = 1.0) -> None:
-        """Change every parameter that has a gradient, which counts `grad_scale` times."""
+    def step(self, grad_scale: Any = 1.0, *, lr: Any = None, count: Any = None) -> None:
+        """Change every parameter that has a gradient, which counts `grad_scale` times.
+
+        Args:
+            grad_scale: a number, or a scalar on the device of the parameters, as are the following.
+            lr: instead of the optimiser's.
+            count: the number of this step, from 1, where `step_count` is not it: of work that is repeated.
+        """
         self.step_count += 1
+        count = self.step_count if count is None else count
         start = 0
         for group in self.groups:
             at = [start + i for i, p in enumerate(group.params) if p.grad is not None]
@@ -75,11 +83,11 @@ class Optimizer:
                 continue
             params = [self.params[i] for i in at]
             state = [[self.state[slot][i] for i in at] for slot in self.slots]
-            lr = self.lr if group.lr is None else group.lr
+            rate = group.lr if group.lr is not None else self.lr if lr is None else lr
             own, copies = [p.data for p in params], None
             if self.has_masters:
                 own, copies = [self.state["masters"][i] for i in at], own
-            self._update(own, [p.grad for p in params], state, group, lr, grad_scale, copies)
+            self._update(own, [p.grad for p in params], state, group, count, rate, grad_scale, copies)
             for p in params:
                 p.changed()
 
@@ -89,8 +97,9 @@ class Optimizer:
         grads: list,
         state: list[list],
         group: Group,
-        lr: float,
-        grad_scale: float,
+        count: Any,
+        lr: Any,
+        grad_scale: Any,
         copies: list | None,
     ) -> None:
         raise NotImplementedError
@@ -151,12 +160,13 @@ class AdamW(Optimizer):
         grads: list,
         state: list[list],
         group: Group,
-        lr: float,
-        grad_scale: float,
+        count: Any,
+        lr: Any,
+        grad_scale: Any,
         copies: list | None,
     ) -> None:
         registry["adamw_"](
-            params, grads, *state, self.step_count, lr, *self.betas, self.eps, group.weight_decay, grad_scale, copies
+            params, grads, *state, count, lr, *self.betas, self.eps, group.weight_decay, grad_scale, copies
         )
 
 
@@ -184,8 +194,9 @@ class Lion(Optimizer):
         grads: list,
         state: list[list],
         group: Group,
-        lr: float,
-        grad_scale: float,
+        count: Any,
+        lr: Any,
+        grad_scale: Any,
         copies: list | None,
     ) -> None:
         registry["lion_"](params, grads, *state, lr, *self.betas, group.weight_decay, grad_scale, copies)
@@ -203,6 +214,7 @@ class Muon(Optimizer):
     """
 
     slots = ("momentum_buffers",)
+    takes_scalars = False
 
     def __init__(
         self,
@@ -224,8 +236,9 @@ class Muon(Optimizer):
         grads: list,
         state: list[list],
         group: Group,
-        lr: float,
-        grad_scale: float,
+        count: Any,
+        lr: Any,
+        grad_scale: Any,
         copies: list | None,
     ) -> None:
         registry["muon_"](
@@ -265,8 +278,9 @@ class SGD(Optimizer):
         grads: list,
         state: list[list],
         group: Group,
-        lr: float,
-        grad_scale: float,
+        count: Any,
+        lr: Any,
+        grad_scale: Any,
         copies: list | None,
     ) -> None:
         buffers = state[0] if state else None

@@ -16,7 +16,9 @@ from ..kernels import device
 __all__ = [
     "DROPOUT",
     "SAMPLING",
+    "advance",
     "current_seed",
+    "drawing_from",
     "next_offset",
     "normal",
     "seed",
@@ -30,6 +32,7 @@ DROPOUT, SAMPLING = 0, 1  # streams
 
 class _Mode(threading.local):
     drawing = True
+    offsets: tuple[Any, int] | None = None  # see `drawing_from`
 
 
 _mode = _Mode()
@@ -69,12 +72,34 @@ def current_seed() -> int:
     return _state["seed"]
 
 
-def next_offset() -> int:
+def next_offset() -> Any:
     """A number for one more draw: the third word of Philox's counter, so it wraps at 2**32."""
+    offset = advance(1)
+    if _mode.offsets is None:
+        return offset
+    scalars, first = _mode.offsets
+    return scalars[(offset - first) % _LIMITS["offset"]]
+
+
+def advance(draws: int) -> int:
+    """Go on as if so many numbers had been drawn; returns the first of them."""
     with _lock:
         offset = _state["offset"]
-        _state["offset"] = (offset + 1) % _LIMITS["offset"]
+        _state["offset"] = (offset + draws) % _LIMITS["offset"]
         return offset
+
+
+@contextmanager
+def drawing_from(scalars: Any) -> Iterator[None]:
+    """The numbers that `next_offset` returns (in this thread) are scalars on a device, the first one that of now.
+
+    Whoever repeats what is drawn here puts the numbers there, and calls `advance`.
+    """
+    before, _mode.offsets = _mode.offsets, (scalars, _state["offset"])
+    try:
+        yield
+    finally:
+        _mode.offsets = before
 
 
 @contextmanager

@@ -95,7 +95,7 @@ class Tensor(Computed):
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"bool: expected one element, got a tensor of shape {self.shape}; use `is` or its .data")
-        return bool(self.data.item())
+        return bool(self.item())
 
     def numpy(self) -> np.ndarray:
         """The array itself, not a copy; one on a GPU is copied."""
@@ -118,7 +118,7 @@ class Tensor(Computed):
         """The value of a tensor of one element."""
         if self.size != 1:
             raise ValueError(f"item: expected one element, got a tensor of shape {self.shape}")
-        return self.data.item()
+        return device.to(self.data, "cpu").item()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         x = self.numpy()

@@ -1,20 +1,18 @@
 """The training loop. It prints nothing and knows no files but its checkpoint: callbacks do the rest.
 
-A step depends on the weights, the optimiser's state, the random state and the number of the step alone, and all of
+On a GPU the host starts an update before it knows how the last one went; whatever it reads from the model comes after
+all. A step depends on the weights, the optimiser's state, the random state and the number of the step alone, and all of
 them are in the checkpoint. So a run that was killed at any moment and resumed ends with the same weights, bit for
 bit, as one that ran through; but for a budget of minutes, since the clock decides its learning rates and its end.
 """
 
-import logging
 import math
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +24,16 @@ from .config import TrainConfig
 from .data import IGNORE_INDEX, Batch, Batches, EvalBatches
 from .evaluate import Evaluation, evaluate
 from .explain import NonFiniteValue, explain_nan
+from .interrupt import interrupts_held
 from .joint import optimizer_for
-from .optim import clip_grad_norm
 from .schedule import schedule
+from .update import Outcome, differentiate, update_for
 
 if TYPE_CHECKING:
     from .models.gpt import GPT
 
 __all__ = ["NonFiniteLoss", "Source", "Trainer"]
 
-_log = logging.getLogger(__name__)
 _RESOLUTION = 1 << 20  # of the share of the minutes that is over, in the schedule
 
 
@@ -47,6 +45,18 @@ class Source(Protocol):
 
 class NonFiniteLoss(RuntimeError):
     """Training went astray: the loss or a gradient is infinite or not a number."""
+
+
+class _Started(NamedTuple):
+    """An update whose outcome was not asked for yet, and what was so before it."""
+
+    step: int
+    step_count: int
+    random: dict[str, int]
+    lr: float
+    kept: int
+    time: float
+    outcome: Outcome
 
 
 class Trainer:
@@ -63,7 +73,7 @@ class Trainer:
         sample: writes a text with the model, every `sample_every` steps; training does not notice its draws.
 
     Attributes:
-        step: updates made so far, those before a resumption included.
+        step: updates made or started so far, those before a resumption included.
         optimizer: the one that the config names, with weight decay on matrices only.
 
     Raises:
@@ -100,7 +110,9 @@ class Trainer:
         self._bytes_per_token = bytes_per_token
         self._path = None if checkpoint_path is None else Path(checkpoint_path)
         self._sample = sample
-        self._parameters = list(model.parameters())
+        self._update = update_for(model, self.optimizer, config)
+        self._running: deque[_Started] = deque()
+        self._reported = 0.0
         self._rate = _learning_rate(config)
         self._elapsed = 0.0
         self._started: float | None = None
@@ -127,7 +139,8 @@ class Trainer:
 
         Raises:
             NonFiniteLoss: the last checkpoint is kept.
-            ValueError: an update made the weights infinite; the last checkpoint is kept.
+            ValueError: an update made the weights infinite, or a token is none of the model's; the last checkpoint is
+                kept.
             KeyboardInterrupt: Ctrl-C; if there is a checkpoint path, the state was saved.
         """
         self.model.train()
@@ -136,14 +149,16 @@ class Trainer:
         try:
             self._tell("on_start")
             while self.progress < 1.0:
-                with _interrupts_held():
+                with interrupts_held():
                     self._whole = False
-                    report = self._update()
+                    self._start()
                     self._whole = True
-                    self._tell("on_step", report)
+                    self._report(self._update.lag)
                 if self._is_due(self.config.eval_every):
+                    self._report()
                     self._tell("on_estimate", self._estimate())
                 if self._sample is not None and self._is_due(self.config.sample_every):
+                    self._report()
                     self._tell("on_sample", self._draw(self._sample))
                 if self._is_due(self.config.save_every):
                     self.save()
@@ -163,9 +178,10 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the checkpoint, unless the present step is in it already."""
+        self._report()
         if self._path is None or self._saved_step == self.step:
             return
-        with _interrupts_held():
+        with interrupts_held():
             extra = {"step": self.step, "elapsed": self.elapsed}
             checkpoint.save(self._path, self.model, self.optimizer, extra)
             self._saved_step = self.step
@@ -188,46 +204,53 @@ class Trainer:
         saved.restore(self.model, self.optimizer)
         self.step, self._saved_step, self._elapsed = step, step, elapsed
 
-    def _update(self) -> Step:
-        """One step of gradient descent, over micro-batches whose gradients add up to the whole batch's."""
-        start, before = time.perf_counter(), random.state()
+    def _start(self) -> None:
+        """Starts an update, and on the CPU ends it."""
+        start, before, count = time.perf_counter(), random.state(), self.optimizer.step_count
         ids, targets = self._source[self.step]
         kept = int(np.count_nonzero(targets != IGNORE_INDEX))
-        loss = self._differentiate(ids, targets, kept)
-        norm, scale = clip_grad_norm(self._parameters, self.config.clip or math.inf)
-        self.optimizer.lr = self._rate(self.step, self.elapsed)
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            random.set_state(before)
-            raise self._non_finite(loss, norm, lambda: self._differentiate(ids, targets, kept))
-        self.optimizer.step(grad_scale=scale)
-        self.model.zero_grad()
+        lr = self._rate(self.step, self.elapsed)
+        outcome = self._update(ids, targets, kept, lr)
+        self._running.append(_Started(self.step, count, before, lr, kept, start, outcome))
         self.step += 1
-        now = time.perf_counter()
-        if self._started is None:
-            self._started = now
-        return Step(self.step, loss, self.optimizer.lr, float(norm), kept, now - start)
 
-    def _differentiate(self, ids: NDArray[Any], targets: NDArray[Any], kept: int) -> float:
-        """Leaves the gradients of a batch's mean loss in the parameters, and returns it."""
-        loss = 0.0
-        parts = min(self.config.accumulate, len(ids))
-        for part in zip(np.array_split(ids, parts), np.array_split(targets, parts), strict=True):
-            part_loss = self.model.loss(*part, divisor=max(kept, 1))
-            part_loss.backward()
-            loss += float(part_loss.item())
-        return loss
+    def _report(self, running: int = 0) -> None:
+        """Tells of updates, the oldest first, until only so many are under way."""
+        while len(self._running) > running:
+            update = self._running[0]
+            try:
+                loss, norm = update.outcome()
+            except ValueError:
+                self._undo(update)
+                raise
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                self._undo(update)
+                raise self._non_finite(update, loss, norm)
+            self._running.popleft()
+            now = time.perf_counter()
+            if self._started is None:
+                self._started = now
+            seconds = now - max(update.time, self._reported)
+            self._reported = now
+            self._tell("on_step", Step(update.step + 1, loss, update.lr, norm, update.kept, seconds))
 
-    def _non_finite(self, loss: float, norm: float, replay: Callable[[], float]) -> NonFiniteLoss:
-        """What went wrong in this step, which is run again to find out."""
+    def _undo(self, update: _Started) -> None:
+        """Goes back to before an update; it and those after it have changed no weights."""
+        self._running.clear()
+        self._update.reset()
+        self.step, self.optimizer.step_count = update.step, update.step_count
+        random.set_state(update.random)
+
+    def _non_finite(self, update: _Started, loss: float, norm: float) -> NonFiniteLoss:
+        """What went wrong in the next step, which is run again to find out."""
         kept = "nothing was saved" if self._saved_step is None else f"the checkpoint of step {self._saved_step} is kept"
         told = NonFiniteLoss(
             f"training stopped at step {self.step + 1}: the loss is {loss:g}, the norm of the gradient {norm:g}, the "
-            f"learning rate {self.optimizer.lr:g}; {kept}; try a lower learning rate, a longer warm-up or clipping"
+            f"learning rate {update.lr:g}; {kept}; try a lower learning rate, a longer warm-up or clipping"
         )
-        self.model.zero_grad()
         try:
             with explain_nan(self.model):
-                replay()
+                differentiate(self.model, *self._source[self.step], max(update.kept, 1), self.config.accumulate)
         except NonFiniteValue as found:
             told.args = (f"{told}\n{found}",)
             told.__cause__ = found
@@ -279,28 +302,3 @@ def _learning_rate(config: TrainConfig) -> Callable[[int, float], float]:
         return by_share(round(min(share, 1.0) * _RESOLUTION)) * min((step + 1) / (warmup + 1), 1.0)
 
     return rate
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C within the block raises KeyboardInterrupt at its end; a second one raises at once."""
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    arrived = False
-
-    def hold(number: int, frame: Any) -> None:
-        nonlocal arrived
-        if arrived:
-            raise KeyboardInterrupt
-        arrived = True
-        _log.warning("stopping after this step; Ctrl-C again stops at once, without saving")
-
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if arrived:
-        raise KeyboardInterrupt

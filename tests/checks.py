@@ -133,19 +133,12 @@ def in_bfloat16(op: Op, place: str = "cpu", most: float = 600) -> None:
     """
     ulps = find(op.name).ulps
     samples = sorted(samples_of(op), key=Sample.size)
-    kinds = {a.name: a.kind for a in op.arrays}
     for sample in (s for s in samples if s is samples[0] or s.size() <= most):
         bound = op._bind(list(sample.args), sample.kwargs)
-        dtypes = [{"sum": np.float32, "float64": np.float64}.get(kinds.get(name), BFLOAT16) for name in op.names]
-        args = [_cast(x, dtype) for x, dtype in zip(bound, dtypes, strict=True)]
+        args = _in_halves(op, bound)
         expected = _results(op, [_cast(_copy(x), np.float64) for x in args], reference=True)
-        moved = [_moved(_copy(x), False) if place == "cuda" else _copy(x) for x in args]
-        with np.errstate(all="ignore"):
-            found = op._in_bfloat16(op._choose(place), place, *moved, *([True] if op.takes_save else []))
-        if op.in_place:
-            found = [x for a, xs in zip(op.arrays, moved, strict=False) if a.is_list and xs is not None for x in xs]
+        results = _bfloat16_results(op, place, args)
         wide = [False] * len(expected) if op.in_place or len(op._wide) != len(expected) else op._wide
-        results = _flat(found if isinstance(found, (tuple, list)) else [found])
         where = f"{op.name}{sample} bfloat16 on {place}"
         for k, (g, e, stays) in enumerate(zip(results, expected, wide, strict=True)):
             got = g if g is None else device.to(g, "cpu")
@@ -160,6 +153,23 @@ def in_bfloat16(op: Op, place: str = "cpu", most: float = 600) -> None:
             _compare(f"{where}: result {k}", got.astype(np.float32), e, np.float32, ulps + roundings, False)
 
 
+def _in_halves(op: Op, args: list[Any]) -> list[Any]:
+    """Floats in bfloat16, but for those that are wider."""
+    kinds = {a.name: a.kind for a in op.arrays}
+    dtypes = [{"sum": np.float32, "float64": np.float64}.get(kinds.get(name, ""), BFLOAT16) for name in op.names]
+    return [_cast(x, dtype) for x, dtype in zip(args, dtypes, strict=True)]
+
+
+def _bfloat16_results(op: Op, place: str, args: list[Any]) -> list[Any]:
+    """Flat, as `_results`; on a device."""
+    moved = [_moved(_copy(x), False) if place == "cuda" else _copy(x) for x in args]
+    with np.errstate(all="ignore"):
+        found = op._in_bfloat16(op._choose(place), place, *moved, *([True] if op.takes_save else []))
+    if op.in_place:
+        return [x for a, xs in zip(op.arrays, moved, strict=False) if a.is_list and xs is not None for x in xs]
+    return _flat(found if isinstance(found, (tuple, list)) else [found])
+
+
 @contextmanager
 def _running_ahead(on: bool) -> Iterator[None]:
     target = import_module("octavo.kernels.cuda.runtime").target()
@@ -169,12 +179,19 @@ def _running_ahead(on: bool) -> Iterator[None]:
 
 
 def launch_all(op: Op) -> None:
-    """Run an op on the GPU for all of its samples and dtypes, whatever comes out."""
+    """Run an op on the GPU for all of its samples, dtypes and, of float32, precisions, whatever comes out."""
     if op.name in getattr(import_module(f"octavo.kernels.cuda.{op.family}"), "LACKS", {}):
         return
     for sample in samples_of(op):
+        bound = op._bind(list(sample.args), sample.kwargs)
         for dtype in DTYPES:
-            _device_results(op, _typed(op, op._bind(list(sample.args), sample.kwargs), dtype), _copy)
+            _device_results(op, _typed(op, bound, dtype), _copy)
+        device._precision = "medium"
+        try:
+            _device_results(op, _typed(op, bound, np.float32), _copy)
+        finally:
+            device._precision = "highest"
+        _bfloat16_results(op, "cuda", _in_halves(op, bound))
 
 
 def _typed(op: Op, args: list[Any], dtype: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from octavo.nn import (
     huggingface,
     quantize,
 )
+from octavo.nn.callback import Callback
 from octavo.nn.explain import NonFiniteValue
 
 BFLOAT16 = device.BFLOAT16
@@ -141,26 +142,31 @@ def test_masters_gather_steps_that_rounding_would_lose():
     assert p.data[0] == BFLOAT16.type(1 - 8e-3)
 
 
+class Stop(Callback):
+    """Ctrl-C after a step."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_step(self, trainer, step):
+        if step.step == self.after:
+            raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_resumed_run_is_the_same_bit_for_bit(tmp_path, optimizer):
-    def run(steps, path):
-        trainer = Trainer(
-            _model("float32"),
-            TrainConfig(
-                steps=6, warmup=1, batch_size=2, eval_every=0, save_every=3, dtype="bfloat16", optimizer=optimizer
-            ),
-            IDS,
-            checkpoint_path=path,
-        )
+    config = TrainConfig(steps=6, warmup=1, batch_size=2, eval_every=0, dtype="bfloat16", optimizer=optimizer)
+
+    def run(path, stop=None):
+        trainer = Trainer(_model("float32"), config, IDS, checkpoint_path=path, callbacks=[Stop(stop)])
         trainer.resume()
-        while trainer.step < steps:
-            trainer._update()
-        trainer.save()
+        trainer.fit()
         return trainer
 
-    whole = run(6, tmp_path / "whole.safetensors")
-    run(3, tmp_path / "parts.safetensors")
-    again = run(6, tmp_path / "parts.safetensors")
+    whole = run(tmp_path / "whole.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts.safetensors", 3)
+    again = run(tmp_path / "parts.safetensors")
     for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert a.dtype == b.dtype == BFLOAT16
         np.testing.assert_array_equal(a.data, b.data)

@@ -187,7 +187,7 @@ def test_a_warmup_that_is_stopped_tells_what_stays(tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         (tmp_path / "another.bin").touch()
 
-    monkeypatch.setattr(Trainer, "_update", compiles)
+    monkeypatch.setattr(Trainer, "_start", compiles)
     result = octavo("warmup")
     assert result.exit_code == 130 and not result.stderr
     assert result.stdout == f"kernels    1 compiled in 0 s, 1 were there already\ncache      {tmp_path}\n"

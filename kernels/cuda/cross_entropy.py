@@ -77,7 +77,7 @@ def cross_entropy(
     save=False,
 ):
     options = Options(weight, ignore_index, label_smoothing, z_loss, softcap)
-    targets = prepared(targets, logits.shape[1])
+    targets = prepared("cross_entropy: targets", targets, logits.shape[1], ignore_index)
     scale = mean_scale(targets, options, logits.dtype) if reduction == "mean" else Scale()
     losses = empty(len(targets), accumulator(logits.dtype))
     dlogits = empty(logits.shape, logits.dtype) if save else None
@@ -89,9 +89,9 @@ def cross_entropy_backward(dloss, dlogits):
     return dlogits if dloss is ONE else mul(dlogits, contiguous(dloss).reshape(-1, 1))
 
 
-def prepared(targets: Any, classes: int) -> Any:
+def prepared(name: str, targets: Any, classes: int, ignore_index: int) -> Any:
     """Targets as the kernels take them: int64 ids, or probabilities."""
-    return contiguous(targets) if targets.ndim == 2 else checked("targets", targets, classes)[0]
+    return contiguous(targets) if targets.ndim == 2 else checked(name, targets, classes, ignore_index)[0]
 
 
 def mean_scale(targets: Any, options: Options, dtype: Any) -> Scale:

@@ -4,6 +4,7 @@ import math
 
 from numba import int64, uint64
 
+from ..device import is_array
 from .kernel import kernel
 from .philox import philox
 from .pointwise import contiguous
@@ -18,6 +19,7 @@ def dropout(x, p, seed, stream, offset):
     out, x = empty(x.shape, x.dtype), contiguous(x)
     threshold = math.ceil(p * 2.0**32)  # word · 2⁻³² ≥ p, in whole numbers
     scale = 1 / (1 - p) if p < 1 else 0.0
+    place, offset = (offset, 0) if is_array(offset) else (None, offset)
     to, of = out.reshape(-1), x.reshape(-1)
     for start in range(0, x.size, _MOST * VECTOR):
         part = slice(start, start + _MOST * VECTOR)
@@ -26,6 +28,7 @@ def dropout(x, p, seed, stream, offset):
         _dropout_kernel(
             blocks(-(-size // VECTOR)),
             *(to[part], of[part], size, whole, threshold, scale, start // VECTOR, seed, stream, offset),
+            *(place, place is not None),
         )
     return out
 
@@ -34,9 +37,10 @@ def dropout_backward(dout, p, seed, stream, offset):
     return dropout(dout, p, seed, stream, offset)
 
 
-@kernel("T* <- T* i8 u4 u8 A u8 u8 u8 u8", threads=THREADS)
-def _dropout_kernel(out, x, size, whole, threshold, factor, first, seed, stream, offset):
+@kernel("T* <- T* i8 u4 u8 A u8 u8 u8 u8 i8* ?", threads=THREADS)
+def _dropout_kernel(out, x, size, whole, threshold, factor, first, seed, stream, offset, offset_at, reads_offset):
     """Vectors from `whole` on are walked by elements."""
+    offset = uint64(load(offset_at, 0)) if reads_offset else offset
     i = thread()
     at = int64(i) * int64(VECTOR)
     if at < size:

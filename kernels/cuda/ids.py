@@ -1,4 +1,5 @@
-"""Ids on the device: nobody waits for them to be checked; a bad one becomes -1, and reads and writes nothing."""
+"""Ids on the device: a bad one becomes -1, and reads and writes nothing. Nobody waits for them to be checked: it is
+noted, and raises when the host next reads from the device."""
 
 from functools import lru_cache
 from math import prod
@@ -9,20 +10,42 @@ from numba import int64
 
 from ..device import is_array, to
 from ..layout import merged
-from .kernel import Kernel
+from . import faults
+from .kernel import Kernel, kernel
 from .pointwise import cast, contiguous, elementwise, offset
 from .ptx import load, store
 from .runtime import empty
 from .threads import THREADS, blocks, thread
 
 
-def checked(name: str, ids: Any, size: int) -> tuple[Any, int]:
-    """`ids` flat, contiguous and int64, and how many they are; `name` and `size` are for the CPU, which checks."""
+def checked(name: str, ids: Any, size: int, ignore_index: int | None = None, low: int = 0) -> tuple[Any, int]:
+    """`ids` flat, contiguous and int64, and how many they are.
+
+    One that is neither in [low, size) nor `ignore_index` is a fault of `name`, "op: argument". Ids of a backward op
+    have been those of its forward op.
+    """
     flat = contiguous(ids).reshape(-1)
     if ids.dtype == np.uint16:  # kernels take that for bfloat16
         pairs = flat.view("u1").reshape(-1, 2)
         flat = _whole(pairs[:, 0], pairs[:, 1])
-    return flat if flat.dtype == np.int64 else cast(flat, np.int64), flat.size
+    flat = flat if flat.dtype == np.int64 else cast(flat, np.int64)
+    if flat.size and "_backward: " not in name:
+        numbers = flat.size, low, size, ignore_index is not None, ignore_index or 0
+        _check_kernel(blocks(flat.size), faults.place(name), flat, *numbers)
+    return flat, flat.size
+
+
+@kernel("i8* <- i8* u4 i8 i8 ? i8", threads=THREADS)
+def _check_kernel(fault, ids, count, low, size, may_ignore, ignore_index):
+    """fault = 1, a bad id and the bounds, if there is one."""
+    i = thread()
+    if i < count:
+        id = load(ids, i)
+        if ((id < low) | (id >= size)) & ~(may_ignore & (id == ignore_index)):
+            store(fault, 1, id)
+            store(fault, 2, low)
+            store(fault, 3, size)
+            store(fault, 0, int64(1))
 
 
 @elementwise(returns=np.int64)
@@ -56,8 +79,8 @@ def _positions(axes: int) -> Kernel:
 
 
 def wrapped(name: str, ids: Any, size: int) -> Any:
-    """Ids in [0, size), int64, from those in [-size, size); -1 for others. `name` is for the CPU."""
-    flat, _ = checked(name, ids, size)
+    """Ids in [0, size), int64, from those in [-size, size); -1 for others."""
+    flat, _ = checked(name, ids, size, low=-size)
     return _wrapped(flat, size).reshape(ids.shape)
 
 
@@ -77,7 +100,7 @@ def joined(ids: list[Any], sizes: list[int]) -> Any:
             found = found * n + i if isinstance(found, int) else _joined(found, i, n)
         else:
             on_device = to(i, "cuda")
-            found = _joined(found, checked("index: indices", on_device, n)[0].reshape(i.shape), n)
+            found = _joined(found, checked("index: indices", on_device, n, low=-n)[0].reshape(i.shape), n)
     return found
 
 

@@ -3,7 +3,7 @@ logits into their gradient in place) and two more products, so that only one chu
 
 import numpy as np
 
-from ..device import precision
+from ..device import is_array, precision
 from ..signature import ONE
 from .cross_entropy import Options, Scale, cross_entropy_rows, mean_scale, prepared, reduced
 from .elementwise import mul
@@ -29,10 +29,10 @@ def linear_cross_entropy(
     save=False,
 ):
     options = Options(_wide(class_weight), ignore_index, label_smoothing, z_loss, softcap)
-    targets = _wide(prepared(targets, len(weight)))
+    targets = _wide(prepared("linear_cross_entropy: targets", targets, len(weight), ignore_index))
     scale = Scale()
     if reduction == "mean":
-        scale = mean_scale(targets, options, x.dtype) if divisor is None else Scale(1 / divisor)
+        scale = mean_scale(targets, options, x.dtype) if divisor is None else _divided(divisor, x.dtype)
     losses = empty(len(x), accumulator(x.dtype))
     gradients = _sweep(losses, x, weight, targets, options, scale, save and reduction != "none")
     return reduced(losses, reduction, scale), *gradients
@@ -53,13 +53,18 @@ def linear_cross_entropy_backward(
 ):
     if dx is None:
         options = Options(_wide(class_weight), ignore_index, label_smoothing, z_loss, softcap)
-        targets = _wide(prepared(targets, len(weight)))
+        targets = _wide(prepared("linear_cross_entropy_backward: targets", targets, len(weight), ignore_index))
         scale = Scale() if dloss is ONE else Scale(of_rows=contiguous(dloss))
         losses = empty(len(x), accumulator(x.dtype))
         return _sweep(losses, x, weight, targets, options, scale, True)
     if dloss is ONE:
         return dx, dweight
     return mul(dx, dloss), mul(dweight, dloss)
+
+
+def _divided(divisor, dtype):
+    """1 over a number, or one on the GPU."""
+    return Scale(1.0, cast(divisor, accumulator(dtype)).reshape(1)) if is_array(divisor) else Scale(1 / divisor)
 
 
 def _wide(x):

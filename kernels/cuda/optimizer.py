@@ -1,6 +1,8 @@
 """Optimisers: one launch for the whole list. A block has a run of elements of one array, reached by its address.
 
-Addresses and runs stand in tables on the device, which are kept: a training loop asks for the same at each step.
+Addresses and runs stand in tables on the device, which are kept: a training loop asks for the same at each step. What
+follows from the step, the learning rate and the scale of gradients, which the host need not know, one thread works
+out before; where that scale is infinite or not a number, nothing is changed.
 """
 
 import math
@@ -9,17 +11,18 @@ from functools import lru_cache, partial
 import numpy as np
 from numba import cuda, float64, int32, int64, uint64
 
+from ..device import is_array
 from .block import block_sum
-from .kernel import Kernel, kernel, primitive
+from .kernel import Kernel, accumulator, kernel, primitive
 from .pointwise import contiguous
 from .ptx import VECTOR, load, load_vector, pointer_at, store, store_vector
-from .runtime import address, empty, target
+from .runtime import address, constant, empty
 from .threads import aligned
 
 _THREADS = 256
 _EACH = 4  # vectors of a thread
 _RUN = _THREADS * _EACH * VECTOR
-_NUMBERS = 9
+_CONSTANTS = 5
 
 
 def adamw_(
@@ -36,9 +39,9 @@ def adamw_(
     grad_scale=1.0,
     copies=None,
 ):
-    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
-    numbers = 1 - lr * weight_decay, rate, beta1, 1 - beta1, beta2, 1 - beta2, 1 / root, eps, grad_scale
-    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), numbers, copies)
+    constants = beta1, 1 - beta1, beta2, 1 - beta2, eps
+    pace = step, lr, grad_scale, weight_decay, beta1, beta2
+    _update(_adamw, (params, grads, exp_avgs, exp_avg_sqs), constants, pace, copies)
 
 
 def sgd_(
@@ -52,20 +55,20 @@ def sgd_(
     nesterov=False,
     copies=None,
 ):
-    numbers = lr, momentum, weight_decay, grad_scale, nesterov
+    constants, pace = (weight_decay, momentum, nesterov), (1, lr, grad_scale)
     if momentum:
-        _update(_momentum, (params, grads, momentum_buffers), numbers, copies)
+        _update(_momentum, (params, grads, momentum_buffers), constants, pace, copies)
     else:
-        _update(_descent, (params, grads), numbers, copies)
+        _update(_descent, (params, grads), constants, pace, copies)
 
 
 def lion_(params, grads, exp_avgs, lr, beta1=0.9, beta2=0.99, weight_decay=0.0, grad_scale=1.0, copies=None):
-    numbers = 1 - lr * weight_decay, lr, beta1, 1 - beta1, beta2, 1 - beta2, grad_scale
-    _update(_lion, (params, grads, exp_avgs), numbers, copies)
+    constants = beta1, 1 - beta1, beta2, 1 - beta2
+    _update(_lion, (params, grads, exp_avgs), constants, (1, lr, grad_scale, weight_decay), copies)
 
 
 def add_(arrays, others):
-    _update(_add, (arrays, others), ())
+    _update(_add, (arrays, others))
 
 
 def scale_(arrays, factor):
@@ -83,7 +86,7 @@ def grad_norm(grads):
     return norm
 
 
-def _update(step, lists, numbers, copies=None):
+def _update(step, lists, constants=(), pace=None, copies=None):
     """Run a formula over lists that are alike, of which all but the gradients, the second one, change in place.
 
     The dtype of gradients may be another one; `copies` are bfloat16, of the new values of the first list.
@@ -94,9 +97,22 @@ def _update(step, lists, numbers, copies=None):
     if count:
         like, grad = lists[0][0], lists[min(1, len(lists) - 1)][0]
         is_aligned = all(aligned(*xs) for xs in [*lists, *half])
-        numbers += (0,) * (_NUMBERS - len(numbers))
-        run = step(len(lists), "T" if grad.dtype == like.dtype else grad.dtype.str[1:], bool(half))
-        run(count, like, grad, None, table, runs, len(lists[0]), is_aligned, *numbers)
+        found = None if pace is None else _paced(like, *pace)
+        constants += (0,) * (_CONSTANTS - len(constants))
+        code = "T" if grad.dtype == like.dtype else grad.dtype.str[1:]
+        run = step(len(lists), found is not None, code, bool(half))
+        run(count, like, grad, None, table, runs, found, len(lists[0]), is_aligned, *constants)
+
+
+def _paced(like, step, lr, grad_scale, weight_decay=0.0, beta1=0.0, beta2=0.0):
+    """1 − lr · weight_decay; lr / (1 − β1^step); 1 / √(1 − β2^step); grad_scale."""
+    pace = empty(4, accumulator(like.dtype))
+    scalars = step, lr, grad_scale
+    is_there = [is_array(x) for x in scalars]
+    places = [x if there else None for x, there in zip(scalars, is_there, strict=True)]
+    numbers = [0 if there else x for x, there in zip(scalars, is_there, strict=True)]
+    _pace_kernel(1, pace, like, *places, *is_there, *numbers, weight_decay, beta1, beta2)
+    return pace
 
 
 def _addresses(xs):
@@ -111,7 +127,7 @@ def _sizes(xs):
 def _tables(addresses, sizes):
     """On the device: the addresses of the lists, one list after another, and the runs; and how many these are."""
     runs = _runs(sizes)
-    return target().put(np.array(addresses, np.uint64)), target().put(runs), len(runs)
+    return constant(np.array(addresses, np.uint64)), constant(runs), len(runs)
 
 
 @lru_cache(64)
@@ -125,18 +141,23 @@ def _step(formula):
     """Of the numbers of a call, and an element of each list: the new values of those that change.
 
     A formula takes four elements and returns three new ones, also where there are fewer lists: what is not stored
-    is not computed.
+    is not computed. Its numbers are those of `_paced`, or four of 0, and the constants.
     """
     return lru_cache(None)(partial(_kernel, formula))
 
 
-def _kernel(formula, lists, of_gradients, has_copies):
+def _kernel(formula, lists, has_pace, code, has_copies):
     f = primitive(formula)
     last = lists - 1
     first, second, third = min(1, last), min(2, last), min(3, last)
 
-    def update(like, like_gradients, like_copies, table, runs, arrays, is_aligned, n0, n1, n2, n3, n4, n5, n6, n7, n8):
-        n = n0, n1, n2, n3, n4, n5, n6, n7, n8
+    def update(like, like_gradients, like_copies, table, runs, pace, arrays, is_aligned, c0, c1, c2, c3, c4):
+        zero = type(c0)(0)
+        n = zero, zero, zero, zero, c0, c1, c2, c3, c4
+        if has_pace:
+            n = load(pace, 0), load(pace, 1), load(pace, 2), load(pace, 3), c0, c1, c2, c3, c4
+            if not math.isfinite(n[3]):
+                return
         run = int64(cuda.blockIdx.x) * int64(3)
         k, start, end = load(runs, run), load(runs, run + int64(1)), load(runs, run + int64(2))
         x = pointer_at(load(table, k), like)
@@ -171,13 +192,13 @@ def _kernel(formula, lists, of_gradients, has_copies):
                         store(v, j, a[2])
 
     update.__module__ = formula.__module__
-    name = f"{formula.__name__}-{lists}-{of_gradients}" + "-copies" * has_copies
-    return Kernel(update, f"<- T* {of_gradients}* u2* u8* i8* i8 ?{' A' * _NUMBERS}", _THREADS, 0, name)
+    name = f"{formula.__name__}-{lists}-{code}" + "-copies" * has_copies
+    return Kernel(update, f"<- T* {code}* u2* u8* i8* A* i8 ?{' A' * _CONSTANTS}", _THREADS, 0, name)
 
 
 @_step
 def _adamw(n, x, g, m, v):
-    keep, rate, beta1, rest1, beta2, rest2, correct, eps, grad_scale = n
+    keep, rate, correct, grad_scale, beta1, rest1, beta2, rest2, eps = n
     g = g * grad_scale
     m = beta1 * m + rest1 * g
     v = beta2 * v + rest2 * (g * g)
@@ -186,12 +207,13 @@ def _adamw(n, x, g, m, v):
 
 @_step
 def _descent(n, x, g, m, v):
-    return x - n[0] * (g * n[3] + n[2] * x), m, v
+    lr, grad_scale, weight_decay = n[1], n[3], n[4]
+    return x - lr * (g * grad_scale + weight_decay * x), m, v
 
 
 @_step
 def _momentum(n, x, g, m, v):
-    lr, momentum, weight_decay, grad_scale, nesterov = n[:5]
+    lr, grad_scale, weight_decay, momentum, nesterov = n[1], n[3], n[4], n[5], n[6]
     g = g * grad_scale + weight_decay * x
     m = momentum * m + g
     return x - lr * (g + momentum * m if nesterov != type(x)(0) else m), m, v
@@ -199,7 +221,7 @@ def _momentum(n, x, g, m, v):
 
 @_step
 def _lion(n, x, g, m, v):
-    keep, lr, beta1, rest1, beta2, rest2, grad_scale = n[:7]
+    keep, lr, _, grad_scale, beta1, rest1, beta2, rest2 = n[:8]
     zero = type(x)(0)
     g = g * grad_scale
     c = beta1 * m + rest1 * g
@@ -214,7 +236,31 @@ def _add(n, x, g, m, v):
 
 @_step
 def _scale(n, x, g, m, v):
-    return x * n[0], m, v
+    return x * n[4], m, v
+
+
+@kernel("A* <- T* i8* f8* f8* ? ? ? i8 f8 f8 f8 f8 f8", threads=32)
+def _pace_kernel(
+    pace, _, step_at, lr_at, scale_at, reads_step, reads_lr, reads_scale, step, lr, scale, weight_decay, beta1, beta2
+):
+    """Powers are made by squaring, in float64: their errors grow with the step, but not those of what is small."""
+    if cuda.threadIdx.x == 0:
+        step = load(step_at, 0) if reads_step else step
+        lr = load(lr_at, 0) if reads_lr else lr
+        scale = load(scale_at, 0) if reads_scale else scale
+        one = float64(1)
+        power1, power2 = one, one
+        while step > int64(0):
+            if step & int64(1):
+                power1 *= beta1
+                power2 *= beta2
+            beta1 *= beta1
+            beta2 *= beta2
+            step >>= int64(1)
+        store(pace, 0, one - lr * weight_decay)
+        store(pace, 1, lr / (one - power1))
+        store(pace, 2, one / math.sqrt(one - power2))
+        store(pace, 3, scale)
 
 
 @kernel("f8* <- T* u8* i8*", threads=_THREADS)

@@ -7,8 +7,9 @@ with raw pointers on its current stream. OCTAVO_CUDA=emulate puts the emulator i
 import logging
 import re
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from numba.cuda import dispatcher
 from .. import cache, device
 from ..files import atomic_write
 from ..layout import merged
+from .graph import Graph
 
 log = logging.getLogger("octavo.kernels")
 
@@ -82,6 +84,7 @@ class _Gpu:
 
         self.cupy, self.blas = cupy, cublas
         self.array = cupy.ndarray
+        self.pools: weakref.WeakSet[_Pool] = weakref.WeakSet()
         capability = cupy.cuda.Device().compute_capability
         self.cc = int(capability[:-1]), int(capability[-1])
         self.name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
@@ -113,6 +116,11 @@ class _Gpu:
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.cupy.empty(shape, dtype)
 
+    def lasting(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """As `empty`, but not of the pool of a graph, which writes its memory again at each launch."""
+        with self.cupy.cuda.using_allocator(self.cupy.get_default_memory_pool().malloc):
+            return self.empty(shape, dtype)
+
     def put(self, x: np.ndarray) -> Any:
         return self.cupy.asarray(x)
 
@@ -122,13 +130,64 @@ class _Gpu:
     def synchronize(self) -> None:
         self.cupy.cuda.get_current_stream().synchronize()
 
+    def page_locked(self, shape: int, dtype: Any) -> np.ndarray:
+        """Memory of the host that the GPU reads and writes while the host goes on."""
+        import cupyx
+
+        return cupyx.empty_pinned(shape, dtype)
+
+    def write(self, x: np.ndarray, out: Any) -> None:
+        """Start to copy page-locked memory to an array, both contiguous."""
+        out.data.copy_from_host_async(x.ctypes.data, x.nbytes)
+
+    def fetch(self, x: Any) -> Callable[[], np.ndarray]:
+        """Start to copy a contiguous array; what returns it, once it is there."""
+        out = self.page_locked(x.shape, x.dtype)
+        x.data.copy_to_host_async(out.ctypes.data, x.nbytes)
+        event = self.cupy.cuda.get_current_stream().record()
+
+        def wait() -> np.ndarray:
+            event.synchronize()
+            return out
+
+        return wait
+
+    def capture(self, body: Callable[[], None], graph: Graph) -> None:
+        pool, cuda = _Pool(self.cupy), self.cupy.cuda
+
+        def allocate(nbytes: int) -> Any:
+            memory = pool.memory.malloc(nbytes)
+            graph.allocated(memory.ptr, nbytes)
+            return memory
+
+        self.cupy.get_default_memory_pool().free_all_blocks()  # what the same work has left that was not captured
+        stream = cuda.Stream(non_blocking=True)  # the default one cannot be captured
+        with stream, cuda.using_allocator(allocate):
+            stream.begin_capture()
+            try:
+                body()
+            except BaseException:
+                with suppress(Exception):
+                    stream.end_capture()
+                raise
+            graph.launch = stream.end_capture().launch
+        graph.pool = pool
+        self.pools.add(pool)
+
     def memory(self) -> tuple[int, int]:
         """Bytes in use, and kept for reuse."""
-        pool = self.cupy.get_default_memory_pool()
-        return pool.used_bytes(), pool.free_bytes()
+        pools = [self.cupy.get_default_memory_pool(), *(pool.memory for pool in self.pools)]
+        return sum(pool.used_bytes() for pool in pools), sum(pool.free_bytes() for pool in pools)
 
     def gemm(self, *args: Any) -> None:
         self.blas.gemmStridedBatchedEx(self.cupy.cuda.Device().cublas_handle, *args)
+
+
+class _Pool:
+    """CuPy's pool of a graph, as something that a weak reference can be had of."""
+
+    def __init__(self, cupy: Any):
+        self.memory = cupy.cuda.MemoryPool()
 
 
 class _Emulated:
@@ -151,7 +210,11 @@ class _Emulated:
             lambda: ptx(kernel.fn, types(), kernel.threads, self.cc).encode(),
             lambda path: self.emulator.Program(path.read_text(encoding="utf-8")),
         )
-        return lambda grid, block, words, shared: program.launch(grid, block, words, shared, self.schedule)
+
+        def launch(*given: Any) -> None:
+            self.emulator.run(lambda: program.launch(*given, self.schedule))
+
+        return launch
 
     def cache_folder(self) -> Path:
         return cache.folder("cuda", f"{numba_cuda.__version__} ptx")
@@ -163,6 +226,10 @@ class _Emulated:
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         return self.emulator.empty(shape, dtype)
 
+    def lasting(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        with self.emulator.outside():
+            return self.empty(shape, dtype)
+
     def put(self, x: np.ndarray) -> Any:
         return self.emulator.put(x)
 
@@ -170,13 +237,29 @@ class _Emulated:
         return x.get()
 
     def synchronize(self) -> None:
-        pass
+        self.emulator.refuse("wait for the device")
+
+    def page_locked(self, shape: int, dtype: Any) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def write(self, x: np.ndarray, out: Any) -> None:
+        out.set(x)
+
+    def fetch(self, x: Any) -> Callable[[], np.ndarray]:
+        found = x.get()
+        return lambda: found
+
+    def capture(self, body: Callable[[], None], graph: Graph) -> None:
+        graph.pool = made = self.emulator.Graph(graph.allocated)
+        with made:
+            body()
+        graph.launch = made.launch
 
     def memory(self) -> tuple[int, int]:
         return self.emulator.memory.used, 0
 
     def gemm(self, *args: Any) -> None:
-        self.emulator.gemm_strided_batched_ex(*args)
+        self.emulator.run(lambda: self.emulator.gemm_strided_batched_ex(*args))
 
 
 def _kept(path: Path, make: Callable[[], bytes], load: Callable[[Path], Any]) -> Any:
@@ -250,4 +333,26 @@ def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
 
 def address(x: Any) -> np.uint64:
     """Where an array's elements begin; 0 for None."""
-    return np.uint64(0 if x is None else x.data.ptr)
+    if x is None:
+        return np.uint64(0)
+    if Graph.captured is not None:
+        Graph.captured.uses(x)
+    return np.uint64(x.data.ptr)
+
+
+def constant(x: np.ndarray) -> Any:
+    """A device array with the numbers of x, not to be changed; also while a graph is captured."""
+    if Graph.captured is None:
+        return target().put(x)
+    made = target().lasting(x.shape, x.dtype)
+    Graph.captured.constants.append((made, x))
+    return made
+
+
+def capture(body: Callable[[], None]) -> Graph:
+    """A graph of what a function launches, which is called once; what it launches is not done before the graph is."""
+    with Graph() as graph:
+        target().capture(body, graph)
+    for made, x in graph.constants:
+        target().write(np.ascontiguousarray(x), made)
+    return graph

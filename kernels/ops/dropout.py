@@ -5,14 +5,14 @@ from typing import Annotated
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Floats, Interval
+from ..signature import Floats, Interval, Scalar
 from .philox import Seed, Word, words
 
 Probability = Annotated[float, Interval(0, 1)]
 
 
 @op("S... -> S...", backward="dropout_backward")
-def dropout(x: Floats, p: Probability, seed: Seed, stream: Word, offset: Word) -> Floats:
+def dropout(x: Floats, p: Probability, seed: Seed, stream: Word, offset: Word | Scalar) -> Floats:
     """Set each element to 0 with probability p, and scale the others so that the expectation stays.
 
     out_i = x_i / (1 − p) where u_i ≥ p, else 0;  dx_i = dout_i / (1 − p) there, else 0
@@ -35,12 +35,12 @@ def dropout(x: Floats, p: Probability, seed: Seed, stream: Word, offset: Word) -
 
 
 @op("S... -> S...", backward_of="dropout", outputs="dx")
-def dropout_backward(dout: Floats, p: Probability, seed: Seed, stream: Word, offset: Word) -> Floats:
+def dropout_backward(dout: Floats, p: Probability, seed: Seed, stream: Word, offset: Word | Scalar) -> Floats:
     """The gradient of `dropout`: the same elements are dropped again, for none were kept in memory."""
     return _drop(dout, p, seed, stream, offset)
 
 
-def _drop(x: np.ndarray, p: float, seed: int, stream: int, offset: int) -> np.ndarray:
-    u = words(-(-x.size // 4), seed, stream, offset).reshape(-1)[: x.size] * 2.0**-32
+def _drop(x: np.ndarray, p: float, seed: int, stream: int, offset: Word | Scalar) -> np.ndarray:
+    u = words(-(-x.size // 4), seed, stream, int(offset)).reshape(-1)[: x.size] * 2.0**-32
     scale = 1 / (1 - p) if p < 1 else 0.0
     return np.where(u.reshape(x.shape) >= p, x * x.dtype.type(scale), x.dtype.type(0))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..dispatch import op
-from ..signature import Constants, Floats, One, Sums, Targets
+from ..signature import Constants, Floats, One, Scalar, Sums, Targets
 from .cross_entropy import Factor, Int64, Positive, Reduction, Share, check_targets, cross_entropy, mean_divisor
 
 
@@ -30,7 +30,7 @@ def linear_cross_entropy(
     label_smoothing: Share = 0.0,
     z_loss: Factor = 0.0,
     softcap: Positive | None = None,
-    divisor: Positive | None = None,
+    divisor: Positive | Scalar | None = None,
     save: bool = False,
 ) -> tuple[Sums, Floats | None, Floats | None]:
     """`cross_entropy` of the logits x weightᵀ, in chunks of rows: loss, dx and dweight in one sweep.

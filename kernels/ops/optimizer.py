@@ -1,4 +1,8 @@
-"""Optimisers: one call for all parameters of a model, which it changes in place."""
+"""Optimisers: one call for all parameters of a model, which it changes in place.
+
+The step, the learning rate and the scale of gradients may be scalars on the device of the parameters; a scale there
+that is infinite or not a number changes nothing.
+"""
 
 from itertools import zip_longest
 from typing import Annotated, Literal, TypeAlias
@@ -8,7 +12,7 @@ import numpy as np
 from .. import device
 from ..device import BFLOAT16
 from ..dispatch import op
-from ..signature import Floats, Interval
+from ..signature import Floats, Interval, Scalar
 
 Arrays: TypeAlias = list[np.ndarray]
 NotNegative = Annotated[float, Interval(0)]
@@ -66,13 +70,13 @@ def adamw_(
     grads: Arrays,
     exp_avgs: Arrays,
     exp_avg_sqs: Arrays,
-    step: Annotated[int, Interval(1)],
-    lr: NotNegative,
+    step: Annotated[int, Interval(1)] | Scalar,
+    lr: NotNegative | Scalar,
     beta1: Beta = 0.9,
     beta2: Beta = 0.999,
     eps: NotNegative = 1e-8,
     weight_decay: NotNegative = 0.0,
-    grad_scale: Number = 1.0,
+    grad_scale: Number | Scalar = 1.0,
     copies: Arrays | None = None,
 ) -> None:
     """Adam's step with decoupled weight decay, in place.
@@ -124,10 +128,10 @@ def sgd_(
     params: Arrays,
     grads: Arrays,
     momentum_buffers: Arrays | None,
-    lr: NotNegative,
+    lr: NotNegative | Scalar,
     momentum: Beta = 0.0,
     weight_decay: NotNegative = 0.0,
-    grad_scale: Number = 1.0,
+    grad_scale: Number | Scalar = 1.0,
     nesterov: Flag = False,
     copies: Arrays | None = None,
 ) -> None:
@@ -173,11 +177,11 @@ def lion_(
     params: Arrays,
     grads: Arrays,
     exp_avgs: Arrays,
-    lr: NotNegative,
+    lr: NotNegative | Scalar,
     beta1: Beta = 0.9,
     beta2: Beta = 0.99,
     weight_decay: NotNegative = 0.0,
-    grad_scale: Number = 1.0,
+    grad_scale: Number | Scalar = 1.0,
     copies: Arrays | None = None,
 ) -> None:
     """A step of one length in each coordinate, the sign of a momentum, in place.

@@ -4,10 +4,11 @@ Source: Radford et al., Language Models are Unsupervised Multitask Learners (201
     Efficient Foundation Language Models (2023); Yang et al., Qwen3 Technical Report (2025).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from ...kernels import device
 from .. import functional as F
 from ..attention import CausalSelfAttention, KVCache
 from ..layers import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
@@ -80,7 +81,7 @@ class GPT(Module):
         targets: np.ndarray,
         ignore_index: int = -100,
         reduction: Literal["mean", "sum", "none"] = "mean",
-        divisor: float | None = None,
+        divisor: Any = None,
         **options: float,
     ) -> Tensor:
         """Cross-entropy of the targets (B, T), without ever holding all logits.
@@ -95,7 +96,7 @@ class GPT(Module):
         if np.shape(targets) != np.shape(ids):
             raise ValueError(f"loss: expected targets of the ids' shape {np.shape(ids)}, got {np.shape(targets)}")
         features = self.features(ids).reshape(-1, self.config.width)
-        flat = self.wte.weight.here(np.asarray(targets).reshape(-1))
+        flat = self.wte.weight.here(_array(targets).reshape(-1))
         return F.linear_cross_entropy(
             features, self._head_weight(), flat, None, ignore_index, reduction, divisor=divisor, **options
         )
@@ -106,7 +107,7 @@ class GPT(Module):
 
     def features(self, ids: np.ndarray, caches: list[KVCache] | None = None) -> Tensor:
         """(B, T, width): what the logits are made of."""
-        ids = np.asarray(ids)
+        ids = _array(ids)
         if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.size:
             raise ValueError(f"GPT: ids: expected integers of shape (B, T), at least one, got {ids.dtype} {ids.shape}")
         start = caches[0].length if caches else 0
@@ -132,3 +133,7 @@ class GPT(Module):
 
     def _head_weight(self) -> Tensor:
         return self.wte.weight if self.head is None else self.head.weight
+
+
+def _array(ids: Any) -> Any:
+    return ids if device.is_array(ids) else np.asarray(ids)

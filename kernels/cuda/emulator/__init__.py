@@ -11,7 +11,21 @@ It does not emulate time, wgmma and TMA, or races in global memory. vprintf prin
 from .array import Array, empty, put
 from .blas import gemm_strided_batched_ex
 from .fault import Fault
+from .graph import Graph, outside, refuse, run
 from .memory import Memory, memory
 from .program import Program
 
-__all__ = ["Array", "Fault", "Memory", "Program", "empty", "gemm_strided_batched_ex", "memory", "put"]
+__all__ = [
+    "Array",
+    "Fault",
+    "Graph",
+    "Memory",
+    "Program",
+    "empty",
+    "gemm_strided_batched_ex",
+    "memory",
+    "outside",
+    "put",
+    "refuse",
+    "run",
+]

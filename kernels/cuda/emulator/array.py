@@ -1,10 +1,12 @@
 """Arrays in the emulator's memory: shapes, strides and views as NumPy has them, and no arithmetic."""
 
 import weakref
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from .graph import Graph, refuse, run
 from .memory import memory
 
 _VIEWS = {np.broadcast_to, np.expand_dims, np.flip, np.moveaxis, np.reshape, np.squeeze, np.swapaxes, np.transpose}
@@ -12,11 +14,15 @@ _QUESTIONS = {np.may_share_memory, np.shares_memory, np.shape, np.ndim, np.size}
 
 
 class _Block:
-    """An allocation, for as long as a view of it lives."""
+    """An allocation, for as long as a view of it lives; one that a graph made is the graph's."""
 
     def __init__(self, nbytes: int):
-        self.address = memory.allocate(nbytes)
-        weakref.finalize(self, memory.free, self.address)
+        if (graph := Graph.captured) is None:
+            self.address = memory.allocate(nbytes)
+            weakref.finalize(self, memory.free, self.address)
+        else:
+            self.address = graph.allocate(nbytes)
+            weakref.finalize(self, graph.free, self.address, nbytes)
 
 
 class _Data:
@@ -81,23 +87,24 @@ class Array:
         return put(self._view)
 
     def fill(self, value: Any) -> None:
-        self._view.fill(value)
-        self._written()
+        run(partial(_fill, self._view, value))
 
     def get(self) -> np.ndarray:
         """A copy on the host."""
+        refuse("read an array")
         return self._view.copy()
 
     def set(self, x: np.ndarray) -> None:
         """Fill it from an array on the host."""
+        refuse("write an array")
         np.copyto(self._view, x)
-        self._written()
+        _mark_written(self._view)
 
     def item(self) -> Any:
-        return self._view.item()
+        return self.get().item()
 
     def tolist(self) -> Any:
-        return self._view.tolist()
+        return self.get().tolist()
 
     __float__ = __int__ = __bool__ = __index__ = item
 
@@ -116,10 +123,16 @@ class Array:
     def _viewed(self, view: np.ndarray) -> "Array":
         return Array(view, self._block)
 
-    def _written(self) -> None:
-        if self.size:
-            low, high = np.lib.array_utils.byte_bounds(self._view)
-            memory.mark_written(low - memory.bytes.__array_interface__["data"][0], high - low)
+
+def _fill(view: np.ndarray, value: Any) -> None:
+    view.fill(value)
+    _mark_written(view)
+
+
+def _mark_written(view: np.ndarray) -> None:
+    if view.size:
+        low, high = np.lib.array_utils.byte_bounds(view)
+        memory.mark_written(low - memory.bytes.__array_interface__["data"][0], high - low)
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

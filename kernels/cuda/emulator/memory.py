@@ -65,6 +65,10 @@ class Memory:
         """Tell that the host wrote `nbytes` at `address`."""
         self.shadow[address : address + nbytes] |= WRITTEN
 
+    def mark_unwritten(self, address: int, nbytes: int) -> None:
+        """Tell that what lies at `address`, in use, is nobody's."""
+        self.shadow[address : address + nbytes] = MAPPED
+
     def written(self, address: int, nbytes: int) -> bool:
         """Whether each of the `nbytes` at `address` is in use and was written since it was allocated."""
         return bool((self.shadow[address : address + nbytes] == MAPPED | WRITTEN).all())
