@@ -66,8 +66,13 @@ def _same(a, b):
         assert np.array_equal(x, y)
 
 
-CHANGES = {"plain": {}, "no clipping": {"clip": 0.0}, "lion": {"optimizer": "lion"}, "recompute": {"recompute": True}}
-CHANGES["bfloat16"] = {"dtype": "bfloat16"}
+CHANGES = {
+    "plain": {},
+    "bfloat16": {"dtype": "bfloat16"},
+    "no clipping": {"clip": 0.0},
+    "lion": {"optimizer": "lion"},
+    "recompute": {"recompute": True},
+}
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
