@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,19 @@ class Group:
     params: list[Tensor]
     weight_decay: float | None = None
     lr: float | None = None
+
+
+class _Given(NamedTuple):
+    """What a step works on: lists that are alike, and numbers, of which the last three may be scalars of a device."""
+
+    params: list[Any]
+    grads: list[Any]
+    state: list[list[Any]]
+    copies: list[Any] | None
+    weight_decay: float | None
+    count: Any
+    lr: Any
+    grad_scale: Any
 
 
 class Optimizer:
@@ -83,25 +96,16 @@ class Optimizer:
                 continue
             params = [self.params[i] for i in at]
             state = [[self.state[slot][i] for i in at] for slot in self.slots]
-            rate = group.lr if group.lr is not None else self.lr if lr is None else lr
             own, copies = [p.data for p in params], None
             if self.has_masters:
                 own, copies = [self.state["masters"][i] for i in at], own
-            self._update(own, [p.grad for p in params], state, group, count, rate, grad_scale, copies)
+            rate = group.lr if group.lr is not None else self.lr if lr is None else lr
+            grads = [p.grad for p in params]
+            self._update(_Given(own, grads, state, copies, group.weight_decay, count, rate, grad_scale))
             for p in params:
                 p.changed()
 
-    def _update(
-        self,
-        params: list,
-        grads: list,
-        state: list[list],
-        group: Group,
-        count: Any,
-        lr: Any,
-        grad_scale: Any,
-        copies: list | None,
-    ) -> None:
+    def _update(self, x: _Given) -> None:
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -154,19 +158,9 @@ class AdamW(Optimizer):
         self.betas = _betas(betas)
         self.eps = _at_least_zero("eps", eps)
 
-    def _update(
-        self,
-        params: list,
-        grads: list,
-        state: list[list],
-        group: Group,
-        count: Any,
-        lr: Any,
-        grad_scale: Any,
-        copies: list | None,
-    ) -> None:
+    def _update(self, x: _Given) -> None:
         registry["adamw_"](
-            params, grads, *state, count, lr, *self.betas, self.eps, group.weight_decay, grad_scale, copies
+            x.params, x.grads, *x.state, x.count, x.lr, *self.betas, self.eps, x.weight_decay, x.grad_scale, x.copies
         )
 
 
@@ -188,18 +182,8 @@ class Lion(Optimizer):
         super().__init__(params, lr, weight_decay)
         self.betas = _betas(betas)
 
-    def _update(
-        self,
-        params: list,
-        grads: list,
-        state: list[list],
-        group: Group,
-        count: Any,
-        lr: Any,
-        grad_scale: Any,
-        copies: list | None,
-    ) -> None:
-        registry["lion_"](params, grads, *state, lr, *self.betas, group.weight_decay, grad_scale, copies)
+    def _update(self, x: _Given) -> None:
+        registry["lion_"](x.params, x.grads, *x.state, x.lr, *self.betas, x.weight_decay, x.grad_scale, x.copies)
 
 
 class Muon(Optimizer):
@@ -230,28 +214,18 @@ class Muon(Optimizer):
         if vectors := [p.shape for p in self.params if p.ndim < 2]:
             raise ValueError(f"Muon: expected matrices, got parameters of shape {vectors[0]}; give those to AdamW")
 
-    def _update(
-        self,
-        params: list,
-        grads: list,
-        state: list[list],
-        group: Group,
-        count: Any,
-        lr: Any,
-        grad_scale: Any,
-        copies: list | None,
-    ) -> None:
+    def _update(self, x: _Given) -> None:
         registry["muon_"](
-            params,
-            grads,
-            *state,
-            lr,
+            x.params,
+            x.grads,
+            *x.state,
+            x.lr,
             self.momentum,
-            group.weight_decay,
-            grad_scale,
+            x.weight_decay,
+            x.grad_scale,
             self.nesterov,
             self.adjust_lr_fn,
-            copies=copies,
+            copies=x.copies,
         )
 
 
@@ -272,21 +246,10 @@ class SGD(Optimizer):
         self.slots = ("momentum_buffers",) if momentum else ()
         super().__init__(params, lr, weight_decay)
 
-    def _update(
-        self,
-        params: list,
-        grads: list,
-        state: list[list],
-        group: Group,
-        count: Any,
-        lr: Any,
-        grad_scale: Any,
-        copies: list | None,
-    ) -> None:
-        buffers = state[0] if state else None
-        registry["sgd_"](
-            params, grads, buffers, lr, self.momentum, group.weight_decay, grad_scale, self.nesterov, copies
-        )
+    def _update(self, x: _Given) -> None:
+        buffers = x.state[0] if x.state else None
+        numbers = x.lr, self.momentum, x.weight_decay, x.grad_scale, self.nesterov
+        registry["sgd_"](x.params, x.grads, buffers, *numbers, x.copies)
 
 
 def decay_groups(model: Module, weight_decay: float) -> list[Group]:
@@ -311,7 +274,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float) -> tuple[float, fl
     if not max_norm > 0:
         raise ValueError(f"max_norm: expected a positive number, got {max_norm}")
     grads = [p.grad for p in params if p.grad is not None]
-    norm = float(registry["grad_norm"](grads)) if grads else 0.0
+    norm = device.to(registry["grad_norm"](grads), "cpu").item() if grads else 0.0
     return norm, max_norm / norm if norm > max_norm else 1.0
 
 

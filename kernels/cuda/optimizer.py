@@ -99,8 +99,7 @@ def _update(step, lists, constants=(), pace=None, copies=None):
         is_aligned = all(aligned(*xs) for xs in [*lists, *half])
         found = None if pace is None else _paced(like, *pace)
         constants += (0,) * (_CONSTANTS - len(constants))
-        code = "T" if grad.dtype == like.dtype else grad.dtype.str[1:]
-        run = step(len(lists), found is not None, code, bool(half))
+        run = step(len(lists), pace is not None, "T" if grad.dtype == like.dtype else grad.dtype.str[1:], bool(half))
         run(count, like, grad, None, table, runs, found, len(lists[0]), is_aligned, *constants)
 
 
@@ -146,7 +145,7 @@ def _step(formula):
     return lru_cache(None)(partial(_kernel, formula))
 
 
-def _kernel(formula, lists, has_pace, code, has_copies):
+def _kernel(formula, lists, has_pace, of_gradients, has_copies):
     f = primitive(formula)
     last = lists - 1
     first, second, third = min(1, last), min(2, last), min(3, last)
@@ -192,8 +191,9 @@ def _kernel(formula, lists, has_pace, code, has_copies):
                         store(v, j, a[2])
 
     update.__module__ = formula.__module__
-    name = f"{formula.__name__}-{lists}-{code}" + "-copies" * has_copies
-    return Kernel(update, f"<- T* {code}* u2* u8* i8* A* i8 ?{' A' * _CONSTANTS}", _THREADS, 0, name)
+    name = f"{formula.__name__}-{lists}-{of_gradients}" + "-copies" * has_copies
+    signature = f"<- T* {of_gradients}* u2* u8* i8* A* i8 ?{' A' * _CONSTANTS}"
+    return Kernel(update, signature, _THREADS, 0, name)
 
 
 @_step
@@ -243,7 +243,7 @@ def _scale(n, x, g, m, v):
 def _pace_kernel(
     pace, _, step_at, lr_at, scale_at, reads_step, reads_lr, reads_scale, step, lr, scale, weight_decay, beta1, beta2
 ):
-    """Powers are made by squaring, in float64: their errors grow with the step, but not those of what is small."""
+    """In float64, as the host would: 1 − β^step loses digits where β is near to 1."""
     if cuda.threadIdx.x == 0:
         step = load(step_at, 0) if reads_step else step
         lr = load(lr_at, 0) if reads_lr else lr

@@ -351,8 +351,11 @@ def constant(x: np.ndarray) -> Any:
 
 def capture(body: Callable[[], None]) -> Graph:
     """A graph of what a function launches, which is called once; what it launches is not done before the graph is."""
-    with Graph() as graph:
-        target().capture(body, graph)
-    for made, x in graph.constants:
-        target().write(np.ascontiguousarray(x), made)
+    graph = Graph()
+    try:
+        with graph:
+            target().capture(body, graph)
+    finally:  # others may keep them
+        for made, x in graph.constants:
+            target().write(np.ascontiguousarray(x), made)
     return graph

@@ -66,8 +66,13 @@ def _same(a, b):
         assert np.array_equal(x, y)
 
 
-CHANGES = {"plain": {}, "no clipping": {"clip": 0.0}, "lion": {"optimizer": "lion"}, "recompute": {"recompute": True}}
-CHANGES["bfloat16"] = {"dtype": "bfloat16"}
+CHANGES = {
+    "plain": {},
+    "bfloat16": {"dtype": "bfloat16"},
+    "no clipping": {"clip": 0.0},
+    "lion": {"optimizer": "lion"},
+    "recompute": {"recompute": True},
+}
 
 
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
@@ -88,9 +93,32 @@ def test_sgd_and_llama_are_captured_too(launched):
     assert len(launched) == 3
 
 
-def test_muon_runs_kernel_by_kernel(launched):
-    _trained(replace(CONFIG, optimizer="muon", steps=3))
-    assert not launched
+class Growing:
+    """Batches that get longer: two of each size."""
+
+    def __getitem__(self, step):
+        ids = np.random.default_rng(step).integers(0, 61, (2, 4 + step // 2))
+        return ids[:, :-1], ids[:, 1:]
+
+
+def test_a_size_that_comes_twice_is_captured(launched):
+    config = replace(CONFIG, steps=5)
+    _same(_trained(config, tokens=Growing()), _trained(replace(config, graph=False), tokens=Growing()))
+    assert len(launched) == 2
+
+
+def test_what_is_not_captured(launched):
+    """Muon, which needs numbers of the host; a step that is looked at, by ops or by hooks."""
+    config = replace(CONFIG, steps=3)
+    _trained(replace(config, optimizer="muon"))
+    with octavo.nn.profile() as table:
+        _trained(config)
+    assert table["adamw_"].calls > 0
+    trainer = _trainer(config)
+    seen = []
+    trainer.optimizer.params[0].register_hook(lambda gradient: seen.append(gradient.shape))
+    trainer.fit()
+    assert len(seen) == 6 and not launched
 
 
 class Killed(Exception):
