@@ -14,6 +14,7 @@ from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .profile import profile
 from .quantize import QuantizedParameter, quantize
 from .recompute import recompute
+from .recurrent import GRU, LSTM
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .summary import summary
@@ -23,6 +24,8 @@ from .trainer import Trainer
 
 __all__ = [
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
     "PRESETS",
     "SGD",

@@ -16,14 +16,16 @@ from numba import prange
 from ..device import contiguous, empty, zeros
 from . import cell as cells_of
 from .copies import copy
-from .few_rows import FEW, dot
+from .few_rows import dot
 from .kernel import kernel, subroutine
 from .matmul import SERIAL, pack, product
 from .reduce import sum_to
 from .tile import tile
 from .unit import unit
 
+_FEW = 2  # rows up to which reading the weight in place is faster than tiles
 _ROWS = 8  # of a tile: batches are mostly multiples of it
+_TILES = 4  # one below the other, in a task: what they read of the weight stays in the cache
 _OUTPUTS, _INPUTS = 5, 4  # at most, of a kernel
 
 
@@ -55,7 +57,7 @@ def lstm_backward(dout, dlast, weight, bias, state, cell, out, gates, cells):
 
 
 def _forward(step, outputs, x, weight, bias):
-    few, units = len(x) <= FEW, weight.shape[1]
+    few, units = len(x) <= _FEW, weight.shape[1]
     bias = zeros((len(weight),), x.dtype) if bias is None else contiguous(bias)
     if few:
         weights = contiguous(weight).reshape(-1)
@@ -65,7 +67,7 @@ def _forward(step, outputs, x, weight, bias):
 
 
 def _backward(step, outputs, inputs, weight):
-    few, bias = len(inputs[0]) <= FEW, weight.reshape(-1)[:0]
+    few, bias = len(inputs[0]) <= _FEW, weight.reshape(-1)[:0]
     weights = contiguous(weight.T).reshape(-1) if few else pack(weight.T[None, None], tile(_unit(weight)), "right")
     _run(step, outputs, inputs, weights, bias, weight, few, False)
 
@@ -120,11 +122,10 @@ def _first(dh, ds, weight, state):
 
 
 class _Parts(NamedTuple):
-    """What steps are made of, for a unit: sizes of a task, and what multiplies and packs in it."""
+    """What steps are made of, for a unit: rows and units of a task, and what multiplies and packs in it."""
 
-    height: int
-    across: int
     tall: int
+    across: int
     add_products: Any
     pack: Any
 
@@ -133,17 +134,21 @@ class _Parts(NamedTuple):
 def _parts(unit):
     own = tile(unit, _ROWS)
     height, across, multiply, fill = own.left.across, own.right.across, own.multiply, own.left.fill
+    tall = _TILES * height
 
     @subroutine
     def add_products(scratch, x, t, left, weights, task, units):
-        """Add to slots of scratch (A, rows, units) the products of x[:, t] with those columns of each of A weights."""
+        """Add to slots of scratch (A, tall, across) the products of x[:, t] with those columns of each of A weights."""
         i, p = task
-        count, rows, depth = scratch.shape[0], scratch.shape[1], x.shape[2]
+        count, depth = scratch.shape[0], x.shape[2]
         if left.size:
-            wide, panel = -(-units // across), across * depth
-            start, flat = (t & 1) * (left.size // 2) + i * height * depth, scratch.reshape(-1)
+            wide, panel, rows = -(-units // across), across * depth, min(tall, x.shape[0] - i * tall)
+            start, flat = (t & 1) * (left.size // 2) + i * tall * depth, scratch.reshape(-1)
             for a in range(count):
-                multiply(left, start, weights, (a * wide + p) * panel, flat, a * rows * across, depth, across, 1)
+                first = (a * wide + p) * panel
+                for r in range(0, rows, height):
+                    to = (a * tall + r) * across
+                    multiply(left, start + r * depth, weights, first, flat, to, depth, across, 1)
             return
         for b in range(x.shape[0]):
             for a in range(count):
@@ -154,27 +159,27 @@ def _parts(unit):
 
     @subroutine
     def pack(left, x, t, i, first, columns):
-        """Pack columns of x[:, t] for the products of the step after; not where the weight is read in place."""
-        if left.size:
-            depth = x.shape[2]
-            start = (t & 1) * (left.size // 2) + (i * depth + first) * height
-            fill(left, start, x[:, t, first : first + columns], i * height, columns, x.dtype.type(1))
+        """Pack columns of rows of x[:, t] for the products of the step after; not where the weight is read in place."""
+        depth = x.shape[2]
+        start = (t & 1) * (left.size // 2) + first * height
+        for r in range(i * tall, min((i + 1) * tall, x.shape[0]) if left.size else 0, height):
+            fill(left, start + r * depth, x[:, t, first : first + columns], r, columns, x.dtype.type(1))
 
-    return _Parts(height, across, max(height, FEW), add_products, pack)
+    return _Parts(tall, across, add_products, pack)
 
 
 @lru_cache(None)
 def _kernel(make_step, unit):
     parts, step = _parts(unit), make_step(unit)
-    height, across, pack = parts.height, parts.across, parts.pack
+    tall, across, pack = parts.tall, parts.across, parts.pack
 
     @kernel(f"{'T[3] ' * _OUTPUTS}<- {'T[3] ' * _INPUTS}T[1] T[1] i8 i8 b1 b1 b1", name=f"{step.__name__}_{unit.name}")
     def scan(o0, o1, o2, o3, o4, i0, i1, i2, i3, weights, bias, units, steps, forward, few, serial):
         """All steps; the first output is what is multiplied, a step before or after that which it is made in."""
         outputs, inputs = (o0, o1, o2, o3, o4), (i0, i1, i2, i3)
         batch, depth = o0.shape[0], o0.shape[2]
-        high, wide = 1 if few else -(-batch // height), -(-units // across)
-        left = np.empty(0 if few else 2 * high * height * depth, o0.dtype)
+        high, wide = -(-batch // tall), -(-units // across)
+        left = np.empty(0 if few else 2 * high * tall * depth, o0.dtype)
         for i in range(high if forward else 0):
             pack(left, o0, 0, i, 0, depth)
         for k in range(steps):
@@ -190,18 +195,18 @@ def _kernel(make_step, unit):
 
 
 def _gru(unit):
-    height, across, tall, add_products, pack = _parts(unit)
+    tall, across, add_products, pack = _parts(unit)
 
     @subroutine
     def gru(outputs, inputs, weights, bias, left, units, t, task):
         h, out, gates, _, _ = outputs
         x = inputs[0]
-        at, rows, columns = _place(task, out, height, across, units, left)
+        at, rows, columns = _place(task, out, tall, across, units)
         s = np.empty((5, tall, across), out.dtype)
-        for k in range(3):
-            _spread(s[k], bias, k * units + at[1], rows, columns)
         for k in range(2):
-            _add(s[k], x, t, at, k * units, rows, columns)
+            _add_bias(s[k], x, t, bias, at, k * units, rows, columns)
+        for r in range(rows):
+            s[2, r, :columns] = bias[2 * units + at[1] : 2 * units + at[1] + columns]
         _take(s[3], x, t, at, 2 * units, rows, columns)
         _take(s[4], h, t, at, 0, rows, columns)
         add_products(s[:3], h, t, left, weights, task, units)
@@ -222,13 +227,13 @@ def _gru_cell(s, count):
 
 
 def _gru_backward(unit):
-    height, across, tall, add_products, pack = _parts(unit)
+    tall, across, add_products, pack = _parts(unit)
 
     @subroutine
     def gru_backward(outputs, inputs, weights, bias, left, units, t, task):
         ds, dx, dh, _, _ = outputs
         dout, gates, h, _ = inputs
-        at, rows, columns = _place(task, dx, height, across, units, left)
+        at, rows, columns = _place(task, dx, tall, across, units)
         s = np.empty((6, tall, across), dx.dtype)
         _take(s[0], dout, t, at, 0, rows, columns)
         _add(s[0], dh, 0, at, 0, rows, columns)
@@ -255,17 +260,16 @@ def _gru_gradients(s, count):
 
 
 def _lstm(unit):
-    height, across, tall, add_products, pack = _parts(unit)
+    tall, across, add_products, pack = _parts(unit)
 
     @subroutine
     def lstm(outputs, inputs, weights, bias, left, units, t, task):
         h, out, gates, c, cells = outputs
         x = inputs[0]
-        at, rows, columns = _place(task, out, height, across, units, left)
+        at, rows, columns = _place(task, out, tall, across, units)
         s = np.empty((6, tall, across), out.dtype)
         for k in range(4):
-            _spread(s[k], bias, k * units + at[1], rows, columns)
-            _add(s[k], x, t, at, k * units, rows, columns)
+            _add_bias(s[k], x, t, bias, at, k * units, rows, columns)
         _take(s[4], c, t, at, 0, rows, columns)
         add_products(s[:4], h, t, left, weights, task, units)
         _lstm_cell(s.reshape(6, tall * across), rows * across)
@@ -289,13 +293,13 @@ def _lstm_cell(s, count):
 
 
 def _lstm_backward(unit):
-    height, across, tall, add_products, pack = _parts(unit)
+    tall, across, add_products, pack = _parts(unit)
 
     @subroutine
     def lstm_backward(outputs, inputs, weights, bias, left, units, t, task):
         da, dc, _, _, _ = outputs
         dout, gates, cells, before = inputs
-        at, rows, columns = _place(task, da, height, across, units, left)
+        at, rows, columns = _place(task, da, tall, across, units)
         s = np.empty((8, tall, across), da.dtype)
         _take(s[0], dout, t, at, 0, rows, columns)
         for k in range(4):
@@ -322,10 +326,10 @@ def _lstm_gradients(s, count):
 
 
 @subroutine
-def _place(task, x, height, across, units, left):
-    """Where a task begins, as (row, unit), and how many rows and units it has; all rows where none are packed."""
-    i, j = task[0] * height, task[1] * across
-    return (i, j), min(height, x.shape[0] - i) if left.size else x.shape[0], min(across, units - j)
+def _place(task, x, tall, across, units):
+    """Where a task begins, as (row, unit), and how many rows and units it has."""
+    i, j = task[0] * tall, task[1] * across
+    return (i, j), min(tall, x.shape[0] - i), min(across, units - j)
 
 
 @subroutine
@@ -354,8 +358,9 @@ def _put(x, t, at, first, slot, rows, columns):
 
 
 @subroutine
-def _spread(slot, bias, first, rows, columns):
+def _add_bias(slot, x, t, bias, at, first, rows, columns):
+    own = bias[first + at[1] : first + at[1] + columns]
     for r in range(rows):
-        to, row = slot[r], bias[first : first + columns]
+        to, row = slot[r], x[at[0] + r, t, first + at[1] : first + at[1] + columns]
         for j in range(columns):
-            to[j] = row[j]
+            to[j] = row[j] + own[j]

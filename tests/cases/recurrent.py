@@ -17,7 +17,7 @@ def _samples(gates, states):
     yield _sample(gates, 12, 2, 1, states=states)
     yield _sample(gates, 9, 4, 17, states=states)  # tiles that hang over every edge
     yield _sample(gates, 20, 3, 33, bias=False, states=states)
-    yield _sample(gates, 8, 3, 130)
+    yield _sample(gates, 2, 3, 130)
     yield _sample(gates, 1, 2, 300, states=states)
     yield _sample(gates, 33, 3, 100, states=states)
     for batch, time, width in ((0, 2, 3), (2, 0, 3), (2, 3, 0)):
