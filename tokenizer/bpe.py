@@ -75,7 +75,7 @@ class BPETokenizer(Tokenizer):
         self.begin = tuple(begin)
         self.decode_bytes(self.begin)
         self.merges = None if merges is None else _pairs(merges)
-        self.pattern = pattern
+        self.pattern = find(pattern).name or pattern
         self.whole_words = whole_words
         in_use = np.diff(self._offsets) > 0
         in_use[[*self.special_tokens.values(), *self.added_tokens.values()]] = False
