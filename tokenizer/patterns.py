@@ -21,10 +21,18 @@ log = logging.getLogger("octavo.tokenizer")
 
 @dataclass(frozen=True)
 class Pattern:
-    """How text is cut: `text` is the regular expression, `name` is empty and `code` CUSTOM unless it is published."""
+    """How text is cut.
+
+    Attributes:
+        name: "" unless the pattern is a published one.
+        text: the regular expression, as tiktoken reads it.
+        oniguruma: the same as tokenizers reads it.
+        code: what `split.word_end` asks for; CUSTOM unless the pattern is a published one.
+    """
 
     name: str
     text: str
+    oniguruma: str
     code: int
 
     def classes(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -68,37 +76,50 @@ _AFTER = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _LETTERS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 _SMALL, _CAPITAL = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
 
-# A pattern's code and its texts, the first of which is the one to write.
-_PUBLISHED = {
+# A pattern's code and its texts: first as tiktoken writes it, last as Oniguruma (in tokenizers) reads it, where a `+`
+# after braces repeats and $ ends a line.
+_PUBLISHED: dict[str, tuple[int, list[str]]] = {
     "gpt2": (
         0,
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}]+| ?[\p{N}]+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+        [
+            r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}]+| ?[\p{N}]+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+            r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        ],
     ),
     "cl100k": (
         MODERN + KEEP_TAIL + 3,
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
-        r"|\s+(?!\S)|\s",
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]+"
-        r"|\s+(?!\S)|\s+",  # as Oniguruma (tokenizers) reads it: a `+` after {} repeats there, and $ ends a line
+        [
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
+            r"|\s+(?!\S)|\s",
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]+"
+            r"|\s+(?!\S)|\s+",
+        ],
     ),
     "llama3": (
         MODERN + 3,
-        _LETTERS + r"|\p{N}{1,3}" + _AFTER,
-        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]"
-        r"|\s+(?!\S)|\s+",
+        [
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]"
+            r"|\s+(?!\S)|\s+",
+            _LETTERS + r"|\p{N}{1,3}" + _AFTER,
+        ],
     ),
-    "qwen2": (MODERN + 1, _LETTERS + r"|\p{N}" + _AFTER),
+    "qwen2": (MODERN + 1, [_LETTERS + r"|\p{N}" + _AFTER]),
     "o200k": (
         MODERN + CASED + 3,
-        rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITAL}*{_SMALL}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        rf"|[^\r\n\p{{L}}\p{{N}}]?{_CAPITAL}+{_SMALL}*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        [
+            rf"[^\r\n\p{{L}}\p{{N}}]?{_CAPITAL}*{_SMALL}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+            rf"|[^\r\n\p{{L}}\p{{N}}]?{_CAPITAL}+{_SMALL}*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+            r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ],
     ),
 }
-_KNOWN = {text: Pattern(name, texts[0], code) for name, (code, *texts) in _PUBLISHED.items() for text in [name, *texts]}
+_KNOWN = {
+    text: Pattern(name, texts[0], texts[-1], code)
+    for name, (code, texts) in _PUBLISHED.items()
+    for text in [name, *texts]
+}
 
 
 def find(pattern: str) -> Pattern:
@@ -115,7 +136,7 @@ def find(pattern: str) -> Pattern:
     known = _KNOWN.get(pattern)
     if known is None:
         _compiled(pattern)
-    return known or Pattern("", pattern, CUSTOM)
+    return known or Pattern("", pattern, pattern, CUSTOM)
 
 
 @lru_cache
