@@ -146,10 +146,10 @@ def word_end(text, start, end, classes, pattern):
         pattern: `Pattern.code`.
     """
     if pattern == CUSTOM:
-        at = start
-        while not classes[at]:
+        at = start + 1
+        while at < end and not classes[at - 1]:
             at += 1
-        return at + 1
+        return at
     at = short_word_end(text, start, end, pattern)
     if at:
         return at
