@@ -119,26 +119,27 @@ def train(side: str, folder: Path, budget: float, size: str) -> dict[str, Any]:
     return {"seconds": seconds, "memory": memory, "ids": {size: _hash(merges)}}
 
 
-def long(side: str, folder: Path, budget: float, size: str) -> dict[str, Any]:
+def long(side: str, folder: Path, budget: float, megabytes: str) -> dict[str, Any]:
     """A stream of so many megabytes: bytes a second in each tenth, and the peak of the process."""
-    marks, megabytes = [time.perf_counter()], int(size)
+    marks, size = [0.0], int(megabytes) * MEGABYTE
 
     def watched() -> Any:
-        done = made = 0.0
-        start = time.perf_counter()
-        for text in stream(megabytes * MEGABYTE):
-            made += time.perf_counter() - start
+        """The stream; its own time does not count."""
+        done, making, since = 0, 0.0, start
+        for text in stream(size):
             done += len(text.encode())
-            while done >= len(marks) * megabytes * MEGABYTE / 10 and len(marks) <= 10:
-                marks.append(time.perf_counter() - made)
+            making += time.perf_counter() - since
+            while done >= len(marks) * size / 10 and len(marks) < 10:
+                marks.append(time.perf_counter() - start - making)
             yield text
-            start = time.perf_counter()
+            since = time.perf_counter()
+        marks.append(since - start - making)
 
     tokenizer.BPETokenizer.train("ab ab", 260)
-    start = marks[0] = time.perf_counter()
+    start = time.perf_counter()
     tokenizer.BPETokenizer.train(watched(), 50257)
-    tenths = dict(zip([f"tenth {i}" for i in range(1, 11)], np.diff(marks).tolist(), strict=False))
-    return {"rows": tenths, "seconds": time.perf_counter() - start, "memory": _peak()}
+    tenths = {f"tenth {i}": seconds for i, seconds in enumerate(np.diff(marks).tolist(), 1)}
+    return {"rows": tenths, "seconds": marks[-1], "memory": _peak()}
 
 
 def _measured(calls: dict[str, tuple[Callable[[Any], Any], Any, int]], budget: float) -> dict[str, Any]:
