@@ -84,9 +84,9 @@ def worst() -> dict[str, str]:
 
 def stream(size: int) -> Iterator[str]:
     """The standard library over and over, to so many bytes; each time other names, so that there are new words."""
-    files, rng, done = list(library()), random.Random(1), 0
+    rng, done = random.Random(1), 0
     while True:
-        for text in files:
+        for text in library():
             name = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=6))
             varied = text.replace("self", f"self{rng.randrange(10**5)}", 1).replace("_", f"_{name}_", 20)
             done += len(varied.encode())
