@@ -6,9 +6,8 @@ character, so text that arrives id by id goes through a `Stream`, which keeps pa
 
 import codecs
 import os
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from . import files
 
 Errors = Literal["replace", "strict"]
+Specials = Literal["all"] | Collection[str]
+Ids = NDArray[np.uint32]
 
 
 class Tokenizer(ABC):
@@ -74,28 +75,63 @@ class Tokenizer(ABC):
         """Write the tokenizer to one JSON file, whole or not at all; `octavo.tokenizer.load` reads it."""
         files.write(path, {"kind": self.kind, **self._fields()})
 
-    def encode(self, text: str, *, allowed_special: bool = False) -> NDArray[np.uint32]:
+    def encode(self, text: str, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> Ids:
         """The ids of `text`, uint32, shape (T,).
 
-        A special token spelled out in the text is ordinary text, unless `allowed_special`, so that text from
-        others cannot end a document.
+        Args:
+            allowed_special: the special tokens, or "all", that become their ids where the text spells them out.
+                Others are ordinary text, so that text from others cannot end a document.
+            disallowed_special: those, or "all" that are not allowed, that the text must not spell out.
 
         Raises:
-            ValueError: the text holds a lone surrogate, or a character that the vocabulary lacks.
+            ValueError: the text holds a lone surrogate, a character that the vocabulary lacks, or a special token that
+                is not allowed.
         """
         if not isinstance(text, str):
             raise TypeError(f"text must be str, got {type(text).__name__}")
         try:
-            if not (allowed_special and self.special_tokens):
-                return self._encode(text)
-            longest_first = sorted(self.special_tokens, key=len, reverse=True)
-            pieces = re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
-            ids = [self._encode(piece) for piece in pieces]
-            ids[1::2] = [np.array([self.special_tokens[special]], np.uint32) for special in pieces[1::2]]
-            return np.concatenate(ids)
+            return self._encode(text)
         except UnicodeEncodeError:
-            utf8(text)  # says where in the whole text
+            utf8(text)  # says where in the text
             raise
+
+    def encode_batch(
+        self, texts: Iterable[str], *, allowed_special: Specials = (), disallowed_special: Specials = ()
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """The ids of all texts, uint32, and offsets: those of text i are ids[offsets[i] : offsets[i + 1]].
+
+        Of many or long texts the parts go to all threads. Arguments and errors are those of `encode`.
+        """
+        ids = [self.encode(text) for text in texts_of(texts)]
+        return np.concatenate([np.empty(0, np.uint32), *ids]), np.cumsum([0, *map(len, ids)], dtype=np.int64)
+
+    def encode_with_offsets(
+        self, text: str, unit: Literal["bytes", "characters"] = "characters", **special: Any
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """The ids of `text`, and where each begins and ends in it, int64, shape (T, 2).
+
+        A character of which a token holds a part belongs to it as a whole, so that neighbours may overlap.
+
+        Args:
+            unit: what is counted: characters of the text or bytes of its UTF-8.
+            special: as for `encode`.
+        """
+        if unit not in ("bytes", "characters"):
+            raise ValueError(f'unit must be "bytes" or "characters", got {unit!r}')
+        ids = self.encode(text, **special)
+        ends = np.diff(self._offsets)[ids].cumsum()
+        spans = np.stack([np.append(0, ends)[:-1], ends], axis=1)
+        data = np.frombuffer(text.encode(), np.uint8)
+        if ids.size and ends[-1] != data.size:
+            raise ValueError("the tokenizer's normalizer changes this text, so that its ids have no place in it")
+        if unit == "characters" and ids.size:
+            begun = (data & 0xC0 != 0x80).cumsum()
+            spans = np.stack([begun[spans[:, 0]] - 1, begun[ends - 1]], axis=1)
+        return ids, spans
+
+    def count(self, text: str, **special: Any) -> int:
+        """The number of ids of `text`; arguments as for `encode`."""
+        return self.encode(text, **special).size
 
     def decode_bytes(self, ids: ArrayLike) -> bytes:
         """The bytes of `ids`, integers of shape (T,).
@@ -158,6 +194,17 @@ class Stream:
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest
+
+
+def texts_of(texts: str | Iterable[str]) -> Iterator[str]:
+    """The texts one by one, each checked to be Unicode; a str is one text."""
+    if not isinstance(texts, Iterable):
+        raise TypeError(f"texts must be str or an iterable of str, got {type(texts).__name__}")
+    for text in [texts] if isinstance(texts, str) else texts:
+        if not isinstance(text, str):
+            raise TypeError(f"every text must be str, got {type(text).__name__}")
+        utf8(text)
+        yield text
 
 
 def utf8(text: str) -> bytes:

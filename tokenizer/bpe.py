@@ -7,28 +7,28 @@ were seen before, each is merged once and then looked up.
 Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radford et al. 2019, section 2.2.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from heapq import heapify, heappop, heappush
-from itertools import pairwise
-from typing import Any
+from functools import partial
+from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .base import Tokenizer, utf8
+from .base import Ids, Specials, Tokenizer, texts_of, utf8
 from .count import count_words
+from .encode import Encoder
 from .files import field
 from .learn import Pair, Progress, learn_merges
 from .patterns import find
-from .tables import pair_table, vocabulary
+from .tables import vocabulary
 from .texts import Texts
-from .words import BYTES, words
+from .words import BYTES
 
 END_OF_TEXT = "<|endoftext|>"
 
 _MAX_TOKEN_BYTES = 1 << 26  # of all tokens together: forty merges in a forged file could ask for a terabyte
-_MAX_CACHED_WORDS = 1 << 18
-_MAX_CACHED_LENGTH = 64
 
 
 class BPETokenizer(Tokenizer):
@@ -40,8 +40,11 @@ class BPETokenizer(Tokenizer):
             is the token that has their bytes. None: any two tokens merge whose bytes together are a token, and that
             with the smallest id first, as tiktoken does.
         special_tokens: the ids of those that stand for themselves and never come out of a merge, by their text.
-        pattern: how text is cut into words: the name of a pattern.
+        pattern: how text is cut into words: the name of a pattern or a regular expression, see patterns.py.
         whole_words: a word that is a token is that token, whatever the merges say.
+        added_tokens: the ids of those that always stand for themselves, by their text.
+        normalizer: "NFC": text between special and added tokens is brought into this form first.
+        begin: the ids that stand before a text which is encoded with `begin=True`.
 
     Raises:
         ValueError: a byte is no token, two tokens are the same, a merge names or makes none, or comes twice.
@@ -61,16 +64,25 @@ class BPETokenizer(Tokenizer):
         *,
         pattern: str = "gpt2",
         whole_words: bool = False,
+        added_tokens: Mapping[str, int] | None = None,
+        normalizer: Literal["NFC"] | None = None,
+        begin: Sequence[int] = (),
     ) -> None:
-        super().__init__(tokens, special_tokens or {})
+        super().__init__(tokens, {**(special_tokens or {}), **(added_tokens or {})})
+        self.added_tokens = dict(added_tokens or {})
+        self.special_tokens = dict(special_tokens or {})
+        if normalizer not in ("NFC", None):
+            raise ValueError(f'normalizer must be "NFC" or None, got {normalizer!r}')
+        self.normalizer = normalizer
+        self.begin = tuple(begin)
+        self.decode_bytes(self.begin)
         self.merges = None if merges is None else _pairs(merges)
         self.pattern = pattern
         self.whole_words = whole_words
         in_use = np.diff(self._offsets) > 0
-        in_use[list(self.special_tokens.values())] = False
-        self._vocabulary = vocabulary(self._data, self._offsets, np.flatnonzero(in_use))
-        self._pairs = pair_table(self._vocabulary, self.merges)
-        self._cache = _WordCache(self._pairs, self.token_bytes)
+        in_use[[*self.special_tokens.values(), *self.added_tokens.values()]] = False
+        ordinary = vocabulary(self._data, self._offsets, np.flatnonzero(in_use))
+        self._encoder = Encoder(ordinary, self.merges, find(pattern), whole_words)
 
     @classmethod
     def from_merges(
@@ -90,7 +102,9 @@ class BPETokenizer(Tokenizer):
         return cls([*tokens, *map(utf8, special_tokens)], merges, specials, pattern=pattern)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made_again, (self.token_bytes, self.merges, self.special_tokens, self.pattern, self.whole_words)
+        names = "pattern", "whole_words", "added_tokens", "normalizer", "begin"
+        options = {name: getattr(self, name) for name in names}
+        return partial(type(self), **options), (self.token_bytes, self.merges, self.special_tokens)
 
     @classmethod
     def train(
@@ -140,8 +154,62 @@ class BPETokenizer(Tokenizer):
         )
         return cls.from_merges(merges.tolist(), special_tokens, pattern=pattern)
 
-    def _encode(self, text: str) -> NDArray[np.uint32]:
-        return np.frombuffer(bytearray().join(map(self._cache.__getitem__, words(text))), np.uint32)
+    def encode(
+        self, text: str, *, allowed_special: Specials = (), disallowed_special: Specials = (), begin: bool = False
+    ) -> Ids:
+        """As `Tokenizer.encode`; with `begin` after the ids that begin a text."""
+        if allowed_special or disallowed_special or begin or self.added_tokens or self.normalizer:
+            special = {"allowed_special": allowed_special, "disallowed_special": disallowed_special}
+            return self.encode_batch([text], begin=begin, **special)[0]
+        return super().encode(text)
+
+    def encode_batch(
+        self,
+        texts: Iterable[str],
+        *,
+        allowed_special: Specials = (),
+        disallowed_special: Specials = (),
+        begin: bool = False,
+    ) -> tuple[Ids, NDArray[np.int64]]:
+        """As `Tokenizer.encode_batch`; with `begin` each text after the ids that begin one."""
+        marked = {**self.added_tokens, **self._chosen(allowed_special)}
+        refused = self._chosen(disallowed_special).keys() - (marked if disallowed_special == "all" else ())
+        segments: list[bytes] = []
+        fixed: list[int] = []
+        ends = [0]
+        for text in texts_of(texts):
+            if refused and (found := _any_of(refused).search(text)):
+                raise ValueError(
+                    f"the text holds the special token {found[0]!r} at position {found.start()}; name it in "
+                    "allowed_special to get its id, or leave it out of disallowed_special to encode it as text"
+                )
+            if begin:
+                segments += [b"\0"] * len(self.begin)
+                fixed += self.begin
+            for i, piece in enumerate(_any_of(marked).split(text) if marked else [text]):
+                if self.normalizer and i % 2 == 0:
+                    piece = normalize(self.normalizer, piece)
+                segments.append(piece.encode())
+                fixed.append(marked[piece] if i % 2 else -1)
+            ends.append(len(segments))
+        ids, counts = self._encode_segments(segments, fixed)
+        return ids, np.append(0, counts.cumsum())[ends]
+
+    def _encode(self, text: str) -> Ids:
+        return self._encoder.one(text.encode() + bytes(16))
+
+    def _encode_segments(self, segments: list[bytes], fixed: list[int]) -> tuple[Ids, NDArray[np.int64]]:
+        cuts = np.cumsum([0, *map(len, segments)])
+        return self._encoder(b"".join([*segments, bytes(16)]), cuts, np.array(fixed, np.int64))
+
+    def _chosen(self, specials: Specials) -> dict[str, int]:
+        if specials == "all":
+            return self.special_tokens
+        if unknown := set(specials) - self.special_tokens.keys():
+            raise ValueError(
+                f"{min(unknown)!r} is none of the special tokens {', '.join(map(repr, self.special_tokens))}"
+            )
+        return {special: self.special_tokens[special] for special in specials}
 
     def _fields(self) -> dict[str, Any]:
         merges = [] if self.merges is None else self.merges.tolist()
@@ -152,49 +220,9 @@ class BPETokenizer(Tokenizer):
         return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list))
 
 
-class _WordCache(dict[str, bytes]):
-    """From a word to its ids, as the bytes of uint32; what is missing is merged, and kept within limits."""
-
-    def __init__(self, pairs: NDArray[np.int64], tokens: Sequence[bytes]) -> None:
-        rows = pairs.reshape(-1, 2)
-        rows = rows[rows[:, 0] >= 0]
-        self.merged = {(key >> 32, key & 0xFFFFFFFF): (value >> 32, value & 0xFFFFFFFF) for key, value in rows.tolist()}
-        self.byte_ids = {token: i for i, token in reversed([*enumerate(tokens)]) if len(token) == 1}
-
-    def __missing__(self, word: str) -> bytes:
-        ids = np.array(merge([self.byte_ids[bytes([b])] for b in word.encode()], self.merged), np.uint32).tobytes()
-        if len(word) <= _MAX_CACHED_LENGTH:
-            if len(self) >= _MAX_CACHED_WORDS:
-                self.clear()
-            self[word] = ids
-        return ids
-
-
-def merge(first_ids: Iterable[int], merged: dict[Pair, Pair]) -> list[int]:
-    """Merge the pair with the smallest rank, of equal ones the leftmost, until none is left; O(n log n).
-
-    A token stays where its first byte was, `after` and `before` link those that are left, and a heap holds
-    the candidates, some of which are gone when their turn comes.
-    """
-    # −1 ends the word, begins it too (as index −1), and marks what was merged away.
-    ids = [*first_ids, -1]
-    after = list(range(1, len(ids) + 1))
-    before = list(range(-1, len(ids) - 1))
-    heap = [(merged[pair][0], place) for place, pair in enumerate(pairwise(ids)) if pair in merged]
-    heapify(heap)
-    while heap:
-        rank, place = heappop(heap)
-        second = after[place]
-        found, new = merged.get((ids[place], ids[second]), (-1, -1))
-        if found != rank:
-            continue
-        last = after[second]
-        ids[place], ids[second] = new, -1
-        after[place], before[last] = last, place
-        for at, pair in ((before[place], (ids[before[place]], new)), (place, (new, ids[last]))):
-            if pair in merged:
-                heappush(heap, (merged[pair][0], at))
-    return [i for i in ids if i >= 0]
+def _any_of(texts: Iterable[str]) -> "re.Pattern[str]":
+    """The longest of the texts that stands at a place."""
+    return re.compile(f"({'|'.join(map(re.escape, sorted(texts, key=len, reverse=True)))})")
 
 
 def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:
@@ -209,12 +237,6 @@ def _pairs(merges: ArrayLike) -> NDArray[np.int64]:
     if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
         raise ValueError(f"merges must be integers of shape (M, 2), got {pairs.dtype} of shape {pairs.shape}")
     return pairs.astype(np.int64)
-
-
-def _made_again(
-    tokens: list[bytes], merges: Any, special_tokens: dict[str, int], pattern: str, whole_words: bool
-) -> BPETokenizer:
-    return BPETokenizer(tokens, merges, special_tokens, pattern=pattern, whole_words=whole_words)
 
 
 def _tokens(merges: Sequence[Pair]) -> list[bytes]:

@@ -47,7 +47,7 @@ def vocabulary(data: NDArray[np.uint8], offsets: Ints, ids: Ints) -> Vocabulary:
         token = data[offsets[first] : offsets[first + 1]].tobytes()
         raise ValueError(f"tokens {first} and {second} are both {token!r:.80}; every id needs bytes of its own")
     found = Vocabulary(data, offsets, slots)
-    missing = np.flatnonzero(_ids(found, np.arange(256, dtype=np.uint8), np.arange(257)) < 0)
+    missing = np.flatnonzero(ids_of_bytes(found) < 0)
     if missing.size:
         raise ValueError(
             f"{missing.size} of the 256 bytes are no tokens, the first is {bytes(missing[:1].tolist())!r}; "
@@ -103,9 +103,10 @@ def _made(tokens: Vocabulary, left: Ints, right: Ints) -> Ints:
     return made
 
 
-def _ids(tokens: Vocabulary, data: NDArray[np.uint8], offsets: Ints) -> Ints:
-    ids = np.empty(offsets.size - 1, np.int64)
-    _find(ids, *tokens, data, offsets)
+def ids_of_bytes(tokens: Vocabulary) -> Ints:
+    """The ids of the 256 bytes."""
+    ids = np.empty(256, np.int64)
+    _find(ids, *tokens, np.arange(256, dtype=np.uint8), np.arange(257))
     return ids
 
 
