@@ -21,9 +21,11 @@ def evaluate(run: Path, source: str | None, batch_size: int, device: str, thread
     """
     import tempfile
 
-    from ..nn.data import EvalBatches, TokenFile, write_tokens
+    from ..nn.data import EvalBatches
     from ..nn.evaluate import evaluate as evaluate_model
     from ..nn.text import read_texts
+    from ..nn.token_file import TokenFile
+    from ..nn.write_tokens import write_tokens
     from .load import load
     from .status import bar, compilation_shown
 

@@ -21,7 +21,7 @@ def continuation(
         ValueError: the prompt has a character that the tokenizer lacks, or an option is out of its range.
     """
     from ..nn import stream_tokens
-    from ..nn.data import END_OF_TEXT
+    from ..nn.token_file import END_OF_TEXT
 
     end = tokenizer.special_tokens.get(END_OF_TEXT)
     first = [end if end is not None else 0]

@@ -131,9 +131,9 @@ def _train(run: "Run", changes: dict[str, Any], profiled: bool, place: str) -> N
     from .. import tokenizer as tokenizers
     from ..kernels.files import remove_unfinished
     from ..nn import GPT, random
-    from ..nn.data import TokenFile
     from ..nn.metrics import LossCurve, Metrics
     from ..nn.progress import Progress
+    from ..nn.token_file import TokenFile
     from ..nn.trainer import Trainer
     from .load import require_memory, require_vocabulary
 

@@ -67,7 +67,7 @@ def _rehearse(folder: Path, preset: str, changes: dict[str, Any], place: str) ->
     from io import StringIO
 
     from ..nn import GPT, Trainer, quantize
-    from ..nn.data import TokenFile
+    from ..nn.token_file import TokenFile
     from .load import load
     from .prepare import prepare
     from .presets import settings

@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-__all__ = ["atomic_write", "remove_unfinished", "writing"]
+__all__ = ["atomic_write", "remove_unfinished", "resumable_write", "writing"]
 
 _UNFINISHED = ".octavo-{}.tmp"
 _LOCKED = "make its folder writable, or choose another"
@@ -51,23 +51,49 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         IsADirectoryError: `path` is a folder.
         OSError: the disk is full, the folder cannot be written.
     """
+    target = _target(path)
+    # A name of its own, not target.name with a suffix: that could pass the file system's limit on names.
+    temporary = target.with_name(_UNFINISHED.format(secrets.token_hex(8)))
+    try:
+        with _replacing(target, temporary, "xb") as file:
+            yield file
+    finally:
+        with suppress(OSError):  # the failure that led here tells more
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def resumable_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """As `atomic_write`, but what a failed block or a killed process has written stays, under the suffix .part.
+
+    The next call opens that for reading and writing, at its beginning, instead of an empty file.
+    """
+    target = _target(path)
+    part = target.with_name(target.name + ".part")
+    with writing(target, part):
+        part.touch()
+    with _replacing(target, part, "r+b") as file:
+        yield file
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"cannot write {target}: it is a folder; name a file")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {target}: there is no folder {target.parent}; create it first")
-    # A name of its own, not target.name with a suffix: that could pass the file system's limit on names.
-    temporary = target.with_name(_UNFINISHED.format(secrets.token_hex(8)))
-    try:
-        with writing(target, temporary), open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        with writing(target, temporary):
-            os.replace(temporary, target)
-    finally:
-        with suppress(OSError):  # the failure that led here tells more
-            temporary.unlink(missing_ok=True)
+    return target
+
+
+@contextmanager
+def _replacing(target: Path, temporary: Path, mode: str) -> Iterator[BinaryIO]:
+    """A file that takes the place of another once all of it is on the disk."""
+    with writing(target, temporary), open(temporary, mode) as file:
+        yield cast("BinaryIO", file)
+        file.flush()
+        os.fsync(file.fileno())
+    with writing(target, temporary):
+        os.replace(temporary, target)
     # The rename itself is durable only with its folder; Windows and some network file systems refuse this.
     with suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)

@@ -1,19 +1,22 @@
 """Finding text to train on, and holding some of it back for validation."""
 
+import codecs
 import hashlib
 import logging
 import os
 import sys
 import sysconfig
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-__all__ = ["Document", "Split", "read_texts", "split_texts"]
+__all__ = ["Document", "Split", "iterate_texts", "read_texts", "split_texts"]
 
 _log = logging.getLogger(__name__)
 _NOT_STANDARD_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "__pycache__"}
+_PIECE = 1 << 24  # bytes
 
 
 class Document(NamedTuple):
@@ -52,16 +55,30 @@ def read_texts(source: str | os.PathLike[str] | None = None) -> list[Document]:
     """
     if source is None:
         library = Path(sysconfig.get_paths()["stdlib"])
-        return _read_folder(library, ".py", _NOT_STANDARD_LIBRARY)
+        return _documents(library, ".py", _NOT_STANDARD_LIBRARY)
     if source == "-":
-        return [Document("standard input", _decode(sys.stdin.buffer.read(), "standard input"))]
-    path = Path(source)
-    # Path("") is the current folder, which nobody asks for with an unset variable.
-    if source == "" or not path.exists():
-        raise FileNotFoundError(f"there is no {str(source)!r}; give a file, a folder, or - for standard input")
+        return [Document("standard input", _decode(sys.stdin.buffer.read(), "standard input")[0])]
+    path = _existing(source)
     if path.is_dir():
-        return _read_folder(path)
-    return [Document(path.name, _decode(path.read_bytes(), path))]
+        return _documents(path)
+    return [Document(path.name, _decode(path.read_bytes(), path)[0])]
+
+
+def iterate_texts(source: str | os.PathLike[str]) -> Iterator[str | Iterator[str]]:
+    """The texts of a source, as `read_texts`, but one after another, and large ones in pieces, cut anywhere.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_texts`; for a fault in a later piece of a file, when it is read.
+    """
+    if source == "-":
+        yield _pieces(sys.stdin.buffer, "standard input")
+        return
+    path = _existing(source)
+    if path.is_dir():
+        yield from (text for _, text in _folder(path))
+        return
+    with open(path, "rb") as file:
+        yield _pieces(file, path)
 
 
 def split_texts(documents: Sequence[Document], val_fraction: float = 0.1) -> Split:
@@ -92,24 +109,48 @@ def split_texts(documents: Sequence[Document], val_fraction: float = 0.1) -> Spl
     )
 
 
-def _read_folder(root: Path, suffix: str = "", without: Collection[str] = ()) -> list[Document]:
-    documents, skipped = [], 0
+def _existing(source: str | os.PathLike[str]) -> Path:
+    path = Path(source)
+    # Path("") is the current folder, which nobody asks for with an unset variable.
+    if source == "" or not path.exists():
+        raise FileNotFoundError(f"there is no {str(source)!r}; give a file, a folder, or - for standard input")
+    return path
+
+
+def _documents(root: Path, suffix: str = "", without: Collection[str] = ()) -> list[Document]:
+    found = _folder(root, suffix, without)
+    return [Document(name, text if isinstance(text, str) else "".join(text)) for name, text in found]
+
+
+def _folder(root: Path, suffix: str = "", without: Collection[str] = ()) -> Iterator[tuple[str, str | Iterator[str]]]:
+    found = skipped = 0
     for name, path in _files(root, suffix, without):
-        data = path.read_bytes()
-        if not data:
-            continue
-        try:
-            documents.append(Document(name, _decode(data, path)))
-        except ValueError:
-            skipped += 1
+        with open(path, "rb") as file:
+            pieces = _pieces(file, path)
+            try:
+                first = next(pieces)
+            except ValueError:
+                skipped += os.fstat(file.fileno()).st_size > 0
+                continue
+            found += 1
+            yield name, first if os.fstat(file.fileno()).st_size <= _PIECE else chain([first], pieces)
     if skipped:
         _log.warning("%s: skipped %d files that are binary or not UTF-8", root, skipped)
-    if not documents:
+    if not found:
         raise ValueError(
             f"{root} holds no {suffix or 'text'} file to read (hidden, empty, binary and non-UTF-8 files do "
             "not count); give a folder or a file with UTF-8 text"
         )
-    return documents
+
+
+def _pieces(file: BinaryIO, origin: object) -> Iterator[str]:
+    """The text of a file, at least one piece."""
+    at, data, following = 0, file.read(_PIECE), b"-"
+    while following:
+        following = file.read(_PIECE)
+        text, size = _decode(data, origin, at, final=not following)
+        yield text
+        at, data = at + size, data[size:] + following
 
 
 def _files(root: Path, suffix: str, without: Collection[str]) -> list[tuple[str, Path]]:
@@ -125,17 +166,18 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _decode(data: bytes, origin: object) -> str:
+def _decode(data: bytes, origin: object, at: int = 0, *, final: bool = True) -> tuple[str, int]:
+    """The text of bytes that stand at a place in a file, and how many they are without an unfinished character."""
     if not data:
         raise ValueError(f"{origin} is empty; give UTF-8 text")
     nul = data.find(0)
     if nul >= 0:
-        raise ValueError(f"{origin} is binary (byte {nul} is NUL); give plain text, encoded as UTF-8")
+        raise ValueError(f"{origin} is binary (byte {at + nul} is NUL); give plain text, encoded as UTF-8")
     try:
-        return data.decode("utf-8")
+        return codecs.utf_8_decode(data, "strict", final)
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{origin} is not UTF-8 (byte {error.start} is 0x{data[error.start]:02x}); convert it, "
+            f"{origin} is not UTF-8 (byte {at + error.start} is 0x{data[error.start]:02x}); convert it, "
             "for example with: iconv -f ENCODING -t utf-8"
         ) from None
 

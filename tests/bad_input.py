@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from octavo.nn import GPT, GPTConfig, checkpoint
-from octavo.nn.data import write_tokens
+from octavo.nn.write_tokens import write_tokens
 from octavo.tokenizer import ByteTokenizer
 
 TEXT = "".join(f"def f{i}(x):\n    return x + {i}\n\n" for i in range(200))

@@ -12,9 +12,10 @@ from safetensors.numpy import load_file, save_file
 from octavo import tokenizer
 from octavo.nn import GPT, AdamW, GPTConfig, checkpoint
 from octavo.nn.config import TrainConfig
-from octavo.nn.data import TokenFile, write_tokens
 from octavo.nn.metrics import read_metrics
 from octavo.nn.run import Run
+from octavo.nn.token_file import TokenFile
+from octavo.nn.write_tokens import write_tokens
 
 SHAPE = GPTConfig(vocab_size=270, context=8, layers=1, heads=2, width=8)
 STRANGE = [

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from octavo.nn.text import Document, read_texts, split_texts
+from octavo.nn.text import Document, iterate_texts, read_texts, split_texts
 
 
 def test_a_file_keeps_its_line_ends(tmp_path):
@@ -60,6 +60,23 @@ def test_a_file_that_is_not_text(tmp_path, data, message):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=f"corpus {message}"):
         read_texts(path)
+
+
+def test_large_files_come_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr("octavo.nn.text._PIECE", 4)
+    for name, data in {"a": "één\r\n", "b": "twee", "c": "日本語", "d": "\0drie", "e": ""}.items():
+        (tmp_path / name).write_bytes(data.encode())
+    texts = [text if isinstance(text, str) else list(text) for text in iterate_texts(tmp_path)]
+    assert texts == [["éé", "n\r\n"], "twee", ["日", "本", "語"]]
+    assert [document.text for document in read_texts(tmp_path)] == ["één\r\n", "twee", "日本語"]
+    assert ["".join(text) for text in iterate_texts(tmp_path / "c")] == ["日本語"]
+    (tmp_path / "c").write_bytes("日本語".encode()[:-1])
+    with pytest.raises(ValueError, match=r"c is not UTF-8 \(byte 6 is 0xe8\)"):
+        ["".join(text) for text in iterate_texts(tmp_path / "c")]
+    with pytest.raises(FileNotFoundError, match="give a file, a folder"):
+        next(iterate_texts(tmp_path / "none"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("größe".encode()), encoding="ascii"))
+    assert ["".join(text) for text in iterate_texts("-")] == ["größe"]
 
 
 def test_nothing_to_read(tmp_path):

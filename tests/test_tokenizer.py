@@ -250,7 +250,7 @@ MANGLED = {
     "lone surrogate": {"special_tokens": ["\ud800"]},
     "does not match its fingerprint": {"special_tokens": ["<|other|>"]},
     '"fingerprint" should be str': {"fingerprint": 1},
-    "version 2; this Octavo reads version 1": {"version": 2},
+    "version 3; this Octavo reads 1 to 2": {"version": 3},
     "unknown kind 'words'": {"kind": "words"},
     '"kind" should be str': {"kind": ["bpe"]},
     "not a tokenizer": {"format": "safetensors"},

@@ -10,16 +10,27 @@ if "." not in __name__:
     raise ImportError("this is a room of octavo: import octavo.tokenizer")
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from . import files
+from . import files, huggingface, tiktoken
 from .base import Stream, Tokenizer
 from .bpe import BPETokenizer
 from .byte import ByteTokenizer
 from .char import CharTokenizer
 from .texts import Texts
 
-__all__ = ["BPETokenizer", "ByteTokenizer", "CharTokenizer", "Stream", "Tokenizer", "load", "train"]
+__all__ = [
+    "BPETokenizer",
+    "ByteTokenizer",
+    "CharTokenizer",
+    "Stream",
+    "Tokenizer",
+    "huggingface",
+    "load",
+    "tiktoken",
+    "train",
+]
 
 _KINDS: dict[str, type[Tokenizer]] = {c.kind: c for c in (ByteTokenizer, CharTokenizer, BPETokenizer)}
 
@@ -47,21 +58,41 @@ def train(
     return ByteTokenizer() if kind == "bytes" else CharTokenizer.train(texts)
 
 
-def load(path: str | os.PathLike[str]) -> Tokenizer:
-    """The tokenizer that `Tokenizer.save` wrote.
+def load(
+    path: str | os.PathLike[str], *, pattern: str | None = None, special_tokens: Mapping[str, int] | None = None
+) -> Tokenizer:
+    """The tokenizer of a file: what `Tokenizer.save` wrote, Hugging Face's tokenizer.json, or tiktoken's ranks.
+
+    Args:
+        pattern: for a file of tiktoken, which does not say it: how text is cut into words, as for `BPETokenizer`.
+        special_tokens: for a file of tiktoken: their ids, by their text.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file is cut short, foreign or contradicts itself; names the file and the cause.
     """
     try:
-        document = files.read(path)
-        kind = files.field(document, "kind", str)
-        if kind not in _KINDS:
-            raise ValueError(f"unknown kind {kind!r}; this Octavo reads {', '.join(_KINDS)}")
-        tokenizer = _KINDS[kind].from_fields(document)
-        if tokenizer.fingerprint != files.field(document, "fingerprint", str):
-            raise ValueError("the content does not match its fingerprint: the file was changed after it was saved")
+        return _parse(files.read(path), pattern, special_tokens)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a usable tokenizer file: {error}") from None
+
+
+def _parse(data: bytes, pattern: str | None, special_tokens: Mapping[str, int] | None) -> Tokenizer:
+    if tiktoken.resembles(data):
+        if pattern is None:
+            raise ValueError('tiktoken\'s files lack the pattern; give it, as pattern="cl100k", and special_tokens')
+        return tiktoken.parse(data, pattern, special_tokens or {})
+    document = files.parse(data)
+    if pattern is not None or special_tokens is not None:
+        raise ValueError("it has its own pattern and special tokens; give them for tiktoken's files only")
+    if document.get("format") != files.FORMAT:
+        if "model" not in document:
+            raise ValueError(f'JSON, but not a tokenizer: it has neither "format": "{files.FORMAT}" nor "model"')
+        return huggingface.parse(document)
+    kind = files.field(document, "kind", str)
+    if kind not in _KINDS:
+        raise ValueError(f"unknown kind {kind!r}; this Octavo reads {', '.join(_KINDS)}")
+    tokenizer = _KINDS[kind].from_fields(document)
+    if tokenizer.fingerprint != files.field(document, "fingerprint", str):
+        raise ValueError("the content does not match its fingerprint: the file was changed after it was saved")
     return tokenizer

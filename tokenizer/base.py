@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import files
+from .streaming import StreamEncoder
 
 Errors = Literal["replace", "strict"]
 Specials = Literal["all"] | Collection[str]
@@ -166,6 +167,10 @@ class Tokenizer(ABC):
         except UnicodeDecodeError as error:
             where = f"at byte {error.start} ({error.reason})"
             raise ValueError(f'these ids are not UTF-8 {where}; errors="replace" puts U+FFFD there') from None
+
+    def encoder(self, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> StreamEncoder:
+        """An encoder that takes text in chunks; arguments as for `encode`."""
+        return StreamEncoder(self.encode, len)
 
     def stream(self) -> "Stream":
         """A decoder that takes ids one at a time."""

@@ -7,7 +7,6 @@ were seen before, each is merged once and then looked up.
 Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radford et al. 2019, section 2.2.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -22,12 +21,22 @@ from .encode import Encoder
 from .files import field
 from .learn import Pair, Progress, learn_merges
 from .patterns import find
+from .spelling import spell, unspell
+from .streaming import Settled, StreamEncoder, any_of
 from .tables import vocabulary
 from .texts import Texts
 from .words import BYTES
 
 END_OF_TEXT = "<|endoftext|>"
 
+# What else makes a tokenizer, and the values that files leave out.
+_OPTIONS: dict[str, Any] = {
+    "pattern": "gpt2",
+    "whole_words": False,
+    "added_tokens": {},
+    "normalizer": None,
+    "begin": [],
+}
 _MAX_TOKEN_BYTES = 1 << 26  # of all tokens together: forty merges in a forged file could ask for a terabyte
 
 
@@ -77,21 +86,22 @@ class BPETokenizer(Tokenizer):
         self.begin = tuple(begin)
         self.decode_bytes(self.begin)
         self.merges = None if merges is None else _pairs(merges)
-        self.pattern = pattern
+        self.pattern = find(pattern).name or pattern
         self.whole_words = whole_words
         in_use = np.diff(self._offsets) > 0
         in_use[[*self.special_tokens.values(), *self.added_tokens.values()]] = False
         ordinary = vocabulary(self._data, self._offsets, np.flatnonzero(in_use))
-        self._encoder = Encoder(ordinary, self.merges, find(pattern), whole_words)
+        self._encoder = Encoder(ordinary, self.merges, find(self.pattern), whole_words)
 
     @classmethod
     def from_merges(
-        cls, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,), *, pattern: str = "gpt2"
+        cls, merges: Sequence[Pair], special_tokens: Sequence[str] = (END_OF_TEXT,), **options: Any
     ) -> "BPETokenizer":
         """As training numbers tokens: the bytes in GPT-2's order, what each merge makes, the special tokens.
 
         Args:
             merges: pairs of ids in the order of merging; each names ids that exist by then and makes new bytes.
+            options: those of the class.
         """
         if isinstance(special_tokens, str) or not all(isinstance(s, str) for s in special_tokens):
             raise TypeError(f"special_tokens must be a sequence of non-empty strings, got {special_tokens!r}")
@@ -99,11 +109,10 @@ class BPETokenizer(Tokenizer):
             raise ValueError(f"special_tokens holds duplicates: {list(special_tokens)}")
         tokens = _tokens(merges)
         specials = {special: len(tokens) + i for i, special in enumerate(special_tokens)}
-        return cls([*tokens, *map(utf8, special_tokens)], merges, specials, pattern=pattern)
+        return cls([*tokens, *map(utf8, special_tokens)], merges, specials, **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        names = "pattern", "whole_words", "added_tokens", "normalizer", "begin"
-        options = {name: getattr(self, name) for name in names}
+        options = {name: getattr(self, name) for name in _OPTIONS}
         return partial(type(self), **options), (self.token_bytes, self.merges, self.special_tokens)
 
     @classmethod
@@ -178,7 +187,7 @@ class BPETokenizer(Tokenizer):
         fixed: list[int] = []
         ends = [0]
         for text in texts_of(texts):
-            if refused and (found := _any_of(refused).search(text)):
+            if refused and (found := any_of(refused).search(text)):
                 raise ValueError(
                     f"the text holds the special token {found[0]!r} at position {found.start()}; name it in "
                     "allowed_special to get its id, or leave it out of disallowed_special to encode it as text"
@@ -186,7 +195,7 @@ class BPETokenizer(Tokenizer):
             if begin:
                 segments += [b"\0"] * len(self.begin)
                 fixed += self.begin
-            for i, piece in enumerate(_any_of(marked).split(text) if marked else [text]):
+            for i, piece in enumerate(any_of(marked).split(text) if marked else [text]):
                 if self.normalizer and i % 2 == 0:
                     piece = normalize(self.normalizer, piece)
                 segments.append(piece.encode())
@@ -211,18 +220,43 @@ class BPETokenizer(Tokenizer):
             )
         return {special: self.special_tokens[special] for special in specials}
 
+    def encoder(self, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> StreamEncoder:
+        """As `Tokenizer.encoder`; a special token may be cut as well."""
+        marked = {**self.added_tokens, **self._chosen(allowed_special)}
+        refused = self._chosen(disallowed_special).keys() - (marked if disallowed_special == "all" else ())
+        encode = partial(self.encode, allowed_special=allowed_special, disallowed_special=disallowed_special)
+        return StreamEncoder(encode, Settled(find(self.pattern), self.normalizer, marked, refused))
+
     def _fields(self) -> dict[str, Any]:
-        merges = [] if self.merges is None else self.merges.tolist()
-        return {"merges": merges, "special_tokens": list(self.special_tokens)}
+        fields: dict[str, Any] = {"merges": None if self.merges is None else self.merges.tolist()}
+        if self.merges is not None and self._numbered_as_by_training(self.merges):
+            fields["special_tokens"] = list(self.special_tokens)
+        else:
+            fields |= {"tokens": spell(self.token_bytes), "special_tokens": self.special_tokens}
+        options = {name: getattr(self, name) for name in _OPTIONS} | {"begin": list(self.begin)}
+        return fields | {name: value for name, value in options.items() if value != _OPTIONS[name]}
+
+    def _numbered_as_by_training(self, merges: NDArray[np.int64]) -> bool:
+        tokens, specials = self.token_bytes, [*map(utf8, self.special_tokens)]
+        count = 256 + len(merges)
+        return (
+            b"".join(tokens[:256]) == BYTES
+            and tokens[count:] == specials
+            and [*self.special_tokens.values()] == list(range(count, len(tokens)))
+            and tokens[256:count] == [tokens[left] + tokens[right] for left, right in merges.tolist()]
+        )
 
     @classmethod
     def from_fields(cls, document: dict[str, Any]) -> "BPETokenizer":
-        return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list))
-
-
-def _any_of(texts: Iterable[str]) -> "re.Pattern[str]":
-    """The longest of the texts that stands at a place."""
-    return re.compile(f"({'|'.join(map(re.escape, sorted(texts, key=len, reverse=True)))})")
+        options = {}
+        for name, default in _OPTIONS.items():
+            if name in document:
+                options[name] = field(document, name, str if default is None else type(default))
+        if "tokens" not in document:
+            return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list), **options)
+        merges = None if document.get("merges", ()) is None else field(document, "merges", list)
+        tokens = unspell(field(document, "tokens", list))
+        return cls(tokens, merges, field(document, "special_tokens", dict), **options)
 
 
 def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:

@@ -1,7 +1,8 @@
 """One JSON file per tokenizer: how it is written whole or not at all, and read with suspicion.
 
 The document names its format, version and kind, and carries the fingerprint of its content, so that no
-change goes unnoticed. What the other fields hold is the business of each kind.
+change goes unnoticed. What the other fields hold is the business of each kind; those that are left out have the value
+that they had before there was such a field, so that version 1 is read as it is.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from ..kernels.files import atomic_write
 
 FORMAT = "octavo-tokenizer"
-VERSION = 1
+VERSION = 2
 
 T = TypeVar("T")
 
@@ -35,26 +36,31 @@ def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
         file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The document at `path`, with its header checked.
+def read(path: str | os.PathLike[str]) -> bytes:
+    """The content of a tokenizer's file.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a tokenizer file that this version reads; says why, without the path.
+        ValueError: it is not a file; without the path.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such tokenizer file")
     if not path.is_file():
         raise ValueError("not a file")
+    return path.read_bytes()
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """The JSON object of a file's content, ours with its header checked; ValueError where it is no such thing."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON, or cut short ({error})") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(f'JSON, but not a tokenizer: "format" should be "{FORMAT}"')
-    if document.get("version") != VERSION:
-        raise ValueError(f"version {document.get('version')!r}; this Octavo reads version {VERSION}")
+    if not isinstance(document, dict):
+        raise ValueError("JSON, but not a tokenizer: it should be an object")
+    if document.get("format") == FORMAT and document.get("version") not in range(1, VERSION + 1):
+        raise ValueError(f"version {document.get('version')!r}; this Octavo reads 1 to {VERSION}")
     return document
 
 
