@@ -12,6 +12,7 @@ from .evaluate import evaluate
 from .generate import generate
 from .info import info
 from .plot import plot
+from .tokenize import tokenize
 from .train import train
 from .warmup import warmup
 
@@ -67,5 +68,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, plot, warmup, info):
+for _command in (train, generate, evaluate, plot, tokenize, warmup, info):
     main.add_command(_command)
