@@ -2,18 +2,15 @@
 
 **The word table.** Words of at most 15 bytes are looked up by two integers: their bytes, filled up with zeros, and
 their length in the last one. So equal keys are equal words. A slot holds both, the number of ids and up to three of
-them; more lie in an arena. What was merged is entered; when half of the slots or the arena are full, the table is
+them; more lie in an arena. What was merged is entered; when three quarters of the slots or the arena are full, the table is
 emptied. Each part of the work has a table of its own.
 
-**Merging.** The pair with the smallest rank merges, of equal ones the leftmost, until none is left. Up to SHORT bytes
-the smallest is searched for: at most n merges of n steps. Longer words have a list of places for each rank, and a
-bitmap of the lists that are not empty, three levels of 64, whose uppermost is searched. A merge replaces two pairs at
-most, so that a word of n bytes puts fewer than 3 n places on lists; each is taken off once, and is passed over if its
-pair has changed since. To put one on a list and to find the smallest rank take a constant number of steps, so all is
-O(n), if lists are in the order of places. They are where a rank has one pair that forms in one pass from left to right;
-else the list is sorted when its turn comes, and all is O(n log n). That holds where no merge makes a pair of a smaller
-rank than its own, as in all vocabularies that were trained. Any other ranks are right too: the list is then left in
-the middle for the smaller rank, and sorted again if need be.
+**Fragments.** No merge reaches over a place that no token reaches over. So a longer word, as of a script without spaces,
+falls apart at the beginnings of characters which no token joins to what is before them (`tables.joined`), and its
+fragments are looked up as words are. They are marked in the key: a whole word may be a token that merging does not make.
+
+**The worst case.** Splitting reads each byte a few times, and merging is O(n) for a fragment of n bytes (`merge.py` has
+the derivation), so that no text takes more than a constant number of steps a byte.
 """
 
 import threading
@@ -21,36 +18,28 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import Kernel, kernel, primitive, subroutine
 from ..kernels.cpu.simd import eight_bytes
+from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
-from .tables import NO_PAIR, Ints, Vocabulary, find_token, hash_bytes, ids_of_bytes, pair_table, pair_value
+from .tables import Ints, Vocabulary, find_token, hash_bytes, ids_of_bytes, join_table, joined, pair_table
 
-SLOTS = 1 << 16
-ARENA = 1 << 17
-SHORT = 64
-PAD = 4  # ids that a part may write beyond its last
-_KEY = 15  # bytes
+_SLOTS = 1 << 17  # of the word table
+_ARENA = 1 << 18  # ids
+_KEY = 15  # bytes of a word in the table
+_FRAGMENT = 1 << 60  # in the key of one
+_PAD = 4  # ids that are written beyond the last
 _PART = 1 << 16  # bytes that are worth a thread
-_NONE = -1
 _HALF = 0xFFFF_FFFF
-_UNSORTED = 1 << 31
 
-# What a part of the work keeps from call to call, in one array: numbers of words and of ids in the arena, room to merge
-# a short word, the word table, the arena.
-_SCRATCH = 2
-_WORDS = _SCRATCH + 5 * (SHORT + 1)
-_ARENA = _WORDS + 4 * SLOTS
-WORK = _ARENA + ARENA
-
-
-def queue_size(ranks: int) -> int:
-    """Integers of a queue for so many ranks: the lists, then the three levels of the bitmap."""
-    return ranks + sum(ranks // 64**level + 1 for level in (1, 2, 3))
+# What a part of the work keeps from call to call is one array: the numbers of words and of ids in the arena, room to
+# merge a short word in, the word table, the arena.
+_WORDS = 2 + SCRATCH
+_IDS = _WORDS + 4 * _SLOTS
+_WORK = _IDS + _ARENA
 
 
 @primitive
@@ -63,16 +52,25 @@ def _word_key(text, start, size):
 
 
 @primitive
+def _fragment_end(text, start, end, joins):
+    """The next place in a word where a character begins that no token joins to what is before it, or its end."""
+    for at in range(start + 2, end):
+        if text[at] & 0xC0 != 0x80 and not joined(joins, text, at):
+            return at
+    return end
+
+
+@primitive
 def _first_slot(low, high):
     mixed = (low ^ (high * -7046029254386353131)) * -4417276706812531889
-    return (mixed ^ (mixed >> 32)) & (SLOTS - 1)
+    return (mixed ^ (mixed >> 32)) & (_SLOTS - 1)
 
 
 @primitive
 def _enter(work, slot, low, high, out, at, count):
     """Keep the ids of a word for the next time, in the free slot."""
-    if work[0] >= SLOTS // 2 or work[1] + count > ARENA:
-        work[_WORDS:_ARENA] = 0
+    if work[0] >= _SLOTS * 3 // 4 or work[1] + count > _ARENA:
+        work[_WORDS:_IDS] = 0
         work[0] = work[1] = 0
         slot = _first_slot(low, high)
     place = _WORDS + 4 * slot
@@ -84,227 +82,58 @@ def _enter(work, slot, low, high, out, at, count):
     else:
         work[place + 3] = work[1]
         for i in range(count):
-            work[_ARENA + work[1] + i] = out[at + i]
+            work[_IDS + work[1] + i] = out[at + i]
         work[1] += count
     work[0] += 1
 
 
-@subroutine
-def _merge_short(out, at, work, text, start, size, byte_ids, pairs):
-    """Merge a word of at most SHORT bytes; returns where its ids end in out."""
-    ids, made = work[_SCRATCH:], work[_SCRATCH + SHORT + 1 :]
-    best = work[_SCRATCH + 2 * (SHORT + 1) :]  # rank << 32 | place of the pair that begins at a place, or NO_PAIR
-    before, after = work[_SCRATCH + 3 * (SHORT + 1) :], work[_SCRATCH + 4 * (SHORT + 1) :]
-    for i in range(size):
-        ids[i] = byte_ids[text[start + i]]
-        before[i] = i - 1
-        after[i] = i + 1
-    best[size - 1] = NO_PAIR
-    for i in range(size - 1):
-        value = pair_value(pairs, ids[i], ids[i + 1])
-        best[i] = value & ~_HALF | i
-        made[i] = value & _HALF
-    while True:
-        lowest = NO_PAIR
-        for i in range(size):
-            lowest = min(lowest, best[i])
-        if lowest >= NO_PAIR & ~_HALF:
-            break
-        i = lowest & _HALF
-        right = after[i]
-        following = after[right]
-        ids[i] = made[i]
-        after[i] = following
-        before[following] = i
-        best[right] = best[i] = NO_PAIR
-        if following < size:
-            value = pair_value(pairs, ids[i], ids[following])
-            best[i] = value & ~_HALF | i
-            made[i] = value & _HALF
-        if i > 0:
-            first = before[i]
-            value = pair_value(pairs, ids[first], ids[i])
-            best[first] = value & ~_HALF | first
-            made[first] = value & _HALF
-    i = 0
-    while i < size:
-        out[at] = ids[i]
-        at += 1
-        i = after[i]
-    return at
-
-
 @primitive
-def _put(queue, ranks, nodes, n, rank, place):
-    """Put a place at the end of the list of a rank, as node n; a list is the nodes of its ends, last << 32 | first."""
-    nodes[2 * n] = place
-    nodes[2 * n + 1] = 0
-    ends = queue[rank]
-    if ends:
-        last = ends >> 32
-        nodes[2 * last + 1] = n
-        queue[rank] = n << 32 | ends & _HALF | (_UNSORTED if nodes[2 * last] > place else 0)
-        return
-    queue[rank] = n << 32 | n
-    level = ranks
-    for shift in (6, 12, 18):
-        word = level + (rank >> shift)
-        was = queue[word]
-        queue[word] = was | 1 << (rank >> (shift - 6) & 63)
-        if was:
-            return
-        level += (ranks >> shift) + 1
-
-
-@primitive
-def _remove(queue, ranks, rank):
-    """Note that the list of a rank is empty."""
-    queue[rank] = 0
-    level = ranks
-    for shift in (6, 12, 18):
-        word = level + (rank >> shift)
-        queue[word] &= ~(1 << (rank >> (shift - 6) & 63))
-        if queue[word]:
-            return
-        level += (ranks >> shift) + 1
-
-
-@primitive
-def _smallest(queue, ranks):
-    """The smallest rank whose list is not empty, or −1."""
-    third = ranks + (ranks >> 6) + (ranks >> 12) + 2
-    for i in range((ranks >> 18) + 1):
-        if queue[third + i]:
-            i = i << 6 | trailing_zeros(queue[third + i])
-            i = i << 6 | trailing_zeros(queue[ranks + (ranks >> 6) + 1 + i])
-            return i << 6 | trailing_zeros(queue[ranks + i])
-    return -1
+def _whole(tokens, text, start, stop):
+    """The id of the token that is the word, or −1."""
+    data, offsets, slots = tokens
+    return find_token(data, offsets, slots, text, start, stop, hash_bytes(text, start, stop))
 
 
 @subroutine
-def _sort(queue, nodes, rank):
-    """Bring the list of a rank into the order of places."""
-    first = queue[rank] & ~_UNSORTED & _HALF
-    size, node = 0, first
-    while node:
-        size += 1
-        node = np.int64(nodes[2 * node + 1])
-    places = np.empty(size, np.int32)
-    node = first
-    for i in range(size):
-        places[i] = nodes[2 * node]
-        node = np.int64(nodes[2 * node + 1])
-    places.sort()
-    node = first
-    for i in range(size):
-        nodes[2 * node] = places[i]
-        node = np.int64(nodes[2 * node + 1])
-    queue[rank] &= ~_UNSORTED
-
-
-@subroutine
-def _merge_long(out, at, queue, ranks, text, start, size, byte_ids, pairs):
-    """Merge a word of any size; returns where its ids end in out."""
-    cells = np.empty((size + 1, 4), np.int32)  # id, place before, place after, rank of the pair that begins here
-    nodes = np.empty(6 * size + 2, np.int32)  # place, next node; node 0 is none
-    n = 1
-    for i in range(size):
-        cells[i, 0] = byte_ids[text[start + i]]
-        cells[i, 1] = i - 1
-        cells[i, 2] = i + 1
-        cells[i, 3] = -1
-    for i in range(size - 1):
-        value = pair_value(pairs, np.int64(cells[i, 0]), np.int64(cells[i + 1, 0]))
-        if value != NO_PAIR:
-            cells[i, 3] = value >> 32
-            _put(queue, ranks, nodes, n, value >> 32, i)
-            n += 1
-    while True:
-        rank = _smallest(queue, ranks)
-        if rank < 0:
-            break
-        if queue[rank] & _UNSORTED:
-            _sort(queue, nodes, rank)
-        node, made, lowest = queue[rank] & _HALF, -1, rank
-        while node and lowest == rank:
-            i = np.int64(nodes[2 * node])
-            node = np.int64(nodes[2 * node + 1])
-            if cells[i, 3] != rank:
-                continue
-            right = np.int64(cells[i, 2])
-            if made < 0:
-                made = pair_value(pairs, np.int64(cells[i, 0]), np.int64(cells[right, 0])) & _HALF
-            first, following = np.int64(cells[i, 1]), np.int64(cells[right, 2])
-            cells[i, 0] = made
-            cells[i, 2] = following
-            cells[following, 1] = i
-            cells[i, 3] = cells[right, 3] = -1
-            if following < size:
-                value = pair_value(pairs, made, np.int64(cells[following, 0]))
-                if value != NO_PAIR:
-                    cells[i, 3] = value >> 32
-                    _put(queue, ranks, nodes, n, value >> 32, i)
-                    n += 1
-                    lowest = min(lowest, value >> 32)
-            if first >= 0:
-                value = pair_value(pairs, np.int64(cells[first, 0]), made)
-                cells[first, 3] = -1
-                if value != NO_PAIR:
-                    cells[first, 3] = value >> 32
-                    _put(queue, ranks, nodes, n, value >> 32, first)
-                    n += 1
-                    lowest = min(lowest, value >> 32)
-        if node:
-            queue[rank] = queue[rank] & ~_HALF | node
-        else:
-            _remove(queue, ranks, rank)
-    i = 0
-    while i < size:
-        out[at] = cells[i, 0]
-        at += 1
-        i = np.int64(cells[i, 2])
-    return at
-
-
-@subroutine
-def _encode_part(
-    out,
-    at,
-    counts,
-    work,
-    queue,
-    text,
-    starts,
-    fixed,
-    first,
-    last,
-    classes,
-    code,
-    pairs,
-    ranks,
-    byte_ids,
-    data,
-    offsets,
-    slots,
-    whole_words,
+def _encode_segments(
+    out, at, counts, work, queue, text, cuts, fixed, first, last, pattern, tables, tokens, whole_words
 ):
     """Encode segments first to last − 1; returns where their ids end in out."""
+    classes, code = pattern
+    joins, pairs, byte_ids, ranks = tables
+    scratch = work[2:]
     for segment in range(first, last):
         begin = at
         if fixed[segment] >= 0:
             out[at] = fixed[segment]
             at += 1
-        start, end = starts[segment], starts[segment + 1]
+        start, end = cuts[segment], cuts[segment + 1]
+        word = start
         while start < end and fixed[segment] < 0:
-            stop = word_end(text, start, end, classes, code)
+            if start == word:
+                stop = word = word_end(text, start, end, classes, code)
+                mark = 0
+                if word - start > _KEY:
+                    mark = _FRAGMENT
+                    token = -1
+                    if whole_words:
+                        token = _whole(tokens, text, start, stop)
+                    if token >= 0:
+                        out[at] = token
+                        at += 1
+                        start = stop
+                        continue
+            if mark:
+                stop = _fragment_end(text, start, word, joins)
             size = stop - start
             slot = low = high = 0
             if size <= _KEY:
                 low, high = _word_key(text, start, size)
+                high |= mark
                 slot = _first_slot(low, high)
                 place = _WORDS + 4 * slot
                 while work[place + 1] and (work[place] != low or work[place + 1] != high):
-                    slot = (slot + 1) & (SLOTS - 1)
+                    slot = (slot + 1) & (_SLOTS - 1)
                     place = _WORDS + 4 * slot
                 if work[place + 1]:
                     count = work[place + 2] & _HALF
@@ -314,20 +143,20 @@ def _encode_part(
                         out[at + 2] = work[place + 3] >> 32
                     else:
                         for i in range(count):
-                            out[at + i] = work[_ARENA + work[place + 3] + i]
+                            out[at + i] = work[_IDS + work[place + 3] + i]
                     at += count
                     start = stop
                     continue
             token = -1
-            if whole_words:
-                token = find_token(data, offsets, slots, text, start, stop, hash_bytes(text, start, stop))
+            if whole_words and not mark:
+                token = _whole(tokens, text, start, stop)
             if token >= 0:
                 out[at] = token
                 after = at + 1
             elif size <= SHORT:
-                after = _merge_short(out, at, work, text, start, size, byte_ids, pairs)
+                after = merge_short(out, at, scratch, text, start, size, byte_ids, pairs)
             else:
-                after = _merge_long(out, at, queue, ranks, text, start, size, byte_ids, pairs)
+                after = merge_long(out, at, queue, ranks, text, start, size, byte_ids, pairs)
             if size <= _KEY:
                 _enter(work, slot, low, high, out, at, after - at)
             at = after
@@ -336,95 +165,28 @@ def _encode_part(
     return at
 
 
-_SIGNATURE = """u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8 i8[1] i8 i8[1] u1[1] i8[1] i8[1] i8"""
+_SIGNATURE = "u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8 i8[1] i8[1] i8[1] i8 u1[1] i8[1] i8[1] i8"
 
 
+# fmt: off
 @kernel(_SIGNATURE, parallel=False)
-def _encode(
-    out,
-    counts,
-    work,
-    queue,
-    text,
-    starts,
-    fixed,
-    parts,
-    classes,
-    code,
-    pairs,
-    ranks,
-    byte_ids,
-    data,
-    offsets,
-    slots,
-    whole_words,
-):
-    _encode_part(
-        out,
-        0,
-        counts,
-        work[0],
-        queue[0],
-        text,
-        starts,
-        fixed,
-        0,
-        fixed.size,
-        classes,
-        code,
-        pairs,
-        ranks,
-        byte_ids,
-        data,
-        offsets,
-        slots,
-        whole_words,
-    )
+def _encode(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
+            joins, pairs, byte_ids, ranks, data, offsets, slots, whole_words):
+    tables, tokens = (joins, pairs, byte_ids, ranks), (data, offsets, slots)
+    _encode_segments(out, 0, counts, work[0], queue[0], text, cuts, fixed, 0, fixed.size,
+                     (classes, code), tables, tokens, whole_words)
 
 
 @kernel(_SIGNATURE)
-def _encode_parts(
-    out,
-    counts,
-    work,
-    queue,
-    text,
-    starts,
-    fixed,
-    parts,
-    classes,
-    code,
-    pairs,
-    ranks,
-    byte_ids,
-    data,
-    offsets,
-    slots,
-    whole_words,
-):
+def _encode_parts(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
+                  joins, pairs, byte_ids, ranks, data, offsets, slots, whole_words):
     for part in numba.prange(parts.size - 1):
-        at = starts[parts[part]] + PAD * part
-        _encode_part(
-            out,
-            at,
-            counts,
-            work[part],
-            queue[part],
-            text,
-            starts,
-            fixed,
-            parts[part],
-            parts[part + 1],
-            classes,
-            code,
-            pairs,
-            ranks,
-            byte_ids,
-            data,
-            offsets,
-            slots,
-            whole_words,
-        )
+        tables, tokens = (joins, pairs, byte_ids, ranks), (data, offsets, slots)
+        first, last = parts[part], parts[part + 1]
+        at = cuts[first] + _PAD * part
+        _encode_segments(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last,
+                         (classes, code), tables, tokens, whole_words)
+# fmt: on
 
 
 _ONE_PART = np.zeros(2, np.int64)
@@ -444,8 +206,8 @@ class Encoder:
         self.pattern = pattern
         ranks = tokens.offsets.size - 1 if merges is None else len(merges)
         pairs, byte_ids = pair_table(tokens, merges), ids_of_bytes(tokens)
-        self._tables = (pairs, ranks, byte_ids, *tokens, whole_words)
-        self._work, self._queue = np.zeros((1, WORK), np.int64), np.zeros((1, queue_size(ranks)), np.int64)
+        self._tables = (join_table(tokens), pairs, byte_ids, ranks, *tokens, whole_words)
+        self._work, self._queue = np.zeros((1, _WORK), np.int64), np.zeros((1, queue_size(ranks)), np.int64)
         self._cuts, self._count = np.zeros(2, np.int64), np.zeros(1, np.int64)
         self._lock = threading.Lock()
 
@@ -460,7 +222,7 @@ class Encoder:
         data = np.frombuffer(text, np.uint8)
         classes = self._classes(data, cuts, fixed)
         parts = max(1, min(numba.get_num_threads(), data.size // _PART))
-        out = np.empty(data.size + PAD * parts, np.uint32)
+        out = np.empty(data.size + _PAD * parts, np.uint32)
         with self._lock:
             if parts == 1:
                 counts = np.empty(fixed.size, np.int64)
@@ -474,7 +236,7 @@ class Encoder:
             self._run(_encode_parts, out, counts, data, cuts, fixed, begins, classes)
         ends = np.append(0, counts.cumsum())
         sizes = np.diff(ends[begins])
-        places_out = cuts[begins[:-1]] + PAD * np.arange(parts)
+        places_out = cuts[begins[:-1]] + _PAD * np.arange(parts)
         ids = np.concatenate([out[at : at + n] for at, n in zip(places_out, sizes, strict=True)])
         return ids, np.diff(np.delete(ends, places + np.arange(1, parts)))
 
@@ -483,7 +245,7 @@ class Encoder:
         size = len(text) - 16
         if size >= 2 * _PART or self.pattern.code == CUSTOM:
             return self(text, np.array([0, size]), np.array([-1]))[0]
-        out = np.empty(size + PAD, np.uint32)
+        out = np.empty(size + _PAD, np.uint32)
         data = np.frombuffer(text, np.uint8)
         with self._lock:
             self._cuts[1] = size

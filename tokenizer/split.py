@@ -9,7 +9,7 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from ..kernels.cpu.kernel import kernel, primitive
-from ..kernels.cpu.simd import eight_bytes
+from ..kernels.cpu.simd import eight_bytes, elements
 from .categories import LETTER, LOWER, NEWLINE, NUMBER, OTHER, UPPER, WHITE
 
 DIGITS = 3  # at most so many in a word, and no space before them; 0: any number of them, after a space
@@ -146,10 +146,10 @@ def word_end(text, start, end, classes, pattern):
         pattern: `Pattern.code`.
     """
     if pattern == CUSTOM:
-        at = start
-        while not classes[at]:
+        at = start + 1
+        while at < end and not classes[at - 1]:
             at += 1
-        return at + 1
+        return at
     at = short_word_end(text, start, end, pattern)
     if at:
         return at
@@ -188,8 +188,9 @@ def word_end(text, start, end, classes, pattern):
 def find_ends(ends, count, text, end, classes, pattern):
     """The ends of all words of text[:end], and how many they are; ends: shape (`end`,), count: (1,)."""
     at, n = np.int64(0), 0
+    text_, classes_ = elements(text), elements(classes)
     while at < end:
-        at = word_end(text, at, end, classes, pattern)
+        at = word_end(text_, at, end, classes_, pattern)
         ends[n] = at
         n += 1
     count[0] = n
@@ -233,4 +234,4 @@ def safe_cut(text, start, end, classes, pattern):
 @kernel("i8[1] <- u1[1] i8 i8 u1[1] i8", parallel=False)
 def find_cut(cut, text, start, end, classes, pattern):
     """`safe_cut` for Python; cut: shape (1,)."""
-    cut[0] = safe_cut(text, start, end, classes, pattern)
+    cut[0] = safe_cut(elements(text), start, end, elements(classes), pattern)

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import kernel, primitive
+from ..kernels.cpu.simd import eight_bytes
 
 FREE = -1
 NO_PAIR = np.iinfo(np.int64).max  # what does not merge: its rank is above all others
 _SPREAD = -7046029254386353131  # odd, 2⁶⁴ over the golden ratio
 _BASE = 0x1000_0000_01B3  # odd too; of the polynomial that hashes bytes, modulo 2⁶⁴
 _INVERSE = pow(_BASE, -1, 1 << 64) - (1 << 64)
+
+_BEGINS, _ENDS = 1 << 32, 1 << 33  # of bytes around a place: the token has only one before it, or behind it
 
 Ints = NDArray[np.int64]
 
@@ -83,6 +86,13 @@ def pair_table(tokens: Vocabulary, merges: NDArray[np.integer] | None) -> Ints:
     return pairs
 
 
+def join_table(tokens: Vocabulary) -> Ints:
+    """A table of bits, for `joined`: the bytes around every place inside a token, two on each side if it has them."""
+    joins = np.zeros(max(tokens.slots.size >> 3, 64), np.int64)
+    _fill_joins(joins, *tokens)
+    return joins
+
+
 def _made(tokens: Vocabulary, left: Ints, right: Ints) -> Ints:
     """The ids of the tokens that pairs make."""
     size = tokens.offsets.size - 1
@@ -137,6 +147,54 @@ def pair_value(pairs, left, right):
             return NO_PAIR
         slot = next_slot(slot, pairs)
     return pairs[2 * slot + 1]
+
+
+@primitive
+def _bit(key, bits):
+    """The place of a key in a table of bits."""
+    mixed = key * _SPREAD
+    return (mixed ^ mixed >> 29) >> 20 & (64 * bits.size - 1)
+
+
+@primitive
+def _has(bits, key):
+    at = _bit(key, bits)
+    return bits[at >> 6] >> (at & 63) & 1
+
+
+@primitive
+def joined(joins, text, at):
+    """Whether a token may reach from byte at − 1 to byte `at`, as far as two bytes on each side tell; at is over 1.
+
+    False is certain; true may be said of others too, since the table holds hashes.
+    """
+    around = np.int64(eight_bytes(text, at - 2)) & 0xFFFF_FFFF
+    begins, ends = around >> 8 | _BEGINS, around & 0xFF_FFFF | _ENDS
+    both = around >> 8 & 0xFFFF | _BEGINS | _ENDS
+    return _has(joins, around) | _has(joins, begins) | _has(joins, ends) | _has(joins, both)
+
+
+@kernel("i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
+def _fill_joins(joins, data, offsets, slots):
+    for slot in range(slots.size // 2):
+        token = slots[2 * slot + 1]
+        if token == FREE:
+            continue
+        start, end = offsets[token], offsets[token + 1]
+        for at in range(start + 1, end):
+            around = np.int64(data[at - 1]) << 8 | np.int64(data[at]) << 16
+            if at - 1 > start:
+                around |= np.int64(data[at - 2])
+            else:
+                around = around >> 8 | _BEGINS
+            if at + 1 == end:
+                around |= _ENDS
+            elif at - 1 > start:
+                around |= np.int64(data[at + 1]) << 24
+            else:
+                around |= np.int64(data[at + 1]) << 16
+            place = _bit(around, joins)
+            joins[place >> 6] |= 1 << (place & 63)
 
 
 @primitive

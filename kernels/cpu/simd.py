@@ -157,14 +157,27 @@ def store(typing_context, pointer, i, value):
 
 
 @intrinsic
-def eight_bytes(typing_context, array, i):
-    """Elements i to i + 7 of an array of bytes as one uint64, the first lowest; the array must reach so far."""
+def elements(typing_context, array):
+    """A C-contiguous array's elements as a pointer: an index does not wrap around, and helpers that get it count no
+    references, which takes longer than what many of them do. The caller keeps the array alive.
+    """
 
     def codegen(ctx, b, sig, args):
-        data = ctx.make_array(sig.args[0])(ctx, b, args[0]).data
+        return ctx.make_array(sig.args[0])(ctx, b, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+@intrinsic
+def eight_bytes(typing_context, bytes_, i):
+    """Bytes i to i + 7 behind a pointer or of an array as one uint64, the first lowest; there must be so many."""
+
+    def codegen(ctx, b, sig, args):
+        array = isinstance(sig.args[0], types.Array)
+        data = ctx.make_array(sig.args[0])(ctx, b, args[0]).data if array else args[0]
         return load_from(b, b.gep(data, [args[1]]), I64)
 
-    return types.uint64(array, types.int64), codegen
+    return types.uint64(bytes_, types.int64), codegen
 
 
 @intrinsic(prefer_literal=True)
