@@ -50,7 +50,7 @@ class Words:
         self._pattern, self._memory = pattern, memory
         self._table, self._kept = _table(_SLOTS), np.empty(1 << 16, np.uint8)
         self._sizes = np.zeros(3, np.int64)  # slots in use, bytes in use, bytes of all words with one beside each
-        self._tables = np.empty((threads(), 0, 4), np.uint64)
+        self._dropped = False
 
     def __len__(self) -> int:
         return int(self._sizes[0])
@@ -96,7 +96,8 @@ class Words:
         counts = np.sort(counts[counts > 0])
         least = int(counts[counts.size // 2]) + 1
         self._pour_into(self._table.shape[0], self._kept.size, least)
-        log.warning(
+        log.log(
+            logging.INFO if self._dropped else logging.WARNING,
             "%d distinct words do not fit in memory=%d: those that had occurred fewer than %d times were dropped, "
             "%d are left; merges of rare words may differ from those of more memory",
             counts.size,
@@ -104,6 +105,7 @@ class Words:
             least,
             len(self),
         )
+        self._dropped = True
 
     def laid_out(
         self, byte_ids: NDArray[np.int32], end: int
