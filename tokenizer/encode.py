@@ -2,12 +2,13 @@
 
 **The word table.** Words of at most 15 bytes are looked up by two integers: their bytes, filled up with zeros, and
 their length in the last one. So equal keys are equal words. A slot holds both, the number of ids and up to three of
-them; more lie in an arena. What was merged is entered; when three quarters of the slots or the arena are full, the table is
-emptied. Each part of the work has a table of its own.
+them; more lie in an arena. What was merged is entered; when three quarters of the slots or the arena are full, the
+table is emptied. Each part of the work has a table of its own.
 
-**Fragments.** No merge reaches over a place that no token reaches over. So a longer word, as of a script without spaces,
-falls apart at the beginnings of characters which no token joins to what is before them (`tables.joined`), and its
-fragments are looked up as words are. They are marked in the key: a whole word may be a token that merging does not make.
+**Fragments.** No merge reaches over a place that no token reaches over. So a longer word, as of a script without
+spaces, falls apart at the beginnings of characters which no token joins to what is before them (`tables.joined`), and
+its fragments are looked up as words are. They are marked in the key: a whole word may be a token that merging does not
+make.
 
 **The worst case.** Splitting reads each byte a few times, and merging is O(n) for a fragment of n bytes (`merge.py` has
 the derivation), so that no text takes more than a constant number of steps a byte.
@@ -25,7 +26,7 @@ from ..kernels.cpu.simd import eight_bytes
 from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
-from .tables import Ints, Vocabulary, find_token, hash_bytes, ids_of_bytes, join_table, joined, pair_table
+from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, pair_table
 
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids
@@ -96,11 +97,10 @@ def _whole(tokens, text, start, stop):
 
 @subroutine
 def _encode_segments(
-    out, at, counts, work, queue, text, cuts, fixed, first, last, pattern, tables, tokens, whole_words
+    out, at, counts, work, queue, text, cuts, fixed, first, last, pattern, joins, pairs, tokens, whole_words
 ):
     """Encode segments first to last − 1; returns where their ids end in out."""
     classes, code = pattern
-    joins, pairs, byte_ids, ranks = tables
     scratch = work[2:]
     for segment in range(first, last):
         begin = at
@@ -154,9 +154,9 @@ def _encode_segments(
                 out[at] = token
                 after = at + 1
             elif size <= SHORT:
-                after = merge_short(out, at, scratch, text, start, size, byte_ids, pairs)
+                after = merge_short(out, at, scratch, text, start, size, pairs)
             else:
-                after = merge_long(out, at, queue, ranks, text, start, size, byte_ids, pairs)
+                after = merge_long(out, at, queue, text, start, size, pairs)
             if size <= _KEY:
                 _enter(work, slot, low, high, out, at, after - at)
             at = after
@@ -165,27 +165,29 @@ def _encode_segments(
     return at
 
 
-_SIGNATURE = "u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8 i8[1] i8[1] i8[1] i8 u1[1] i8[1] i8[1] i8"
+_SIGNATURE = (
+    "u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8 i8[1] i8[1] i4[1] i4[1] i4[1] u1[1] i8[1] i8[1] i8"
+)
 
 
 # fmt: off
 @kernel(_SIGNATURE, parallel=False)
 def _encode(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
-            joins, pairs, byte_ids, ranks, data, offsets, slots, whole_words):
-    tables, tokens = (joins, pairs, byte_ids, ranks), (data, offsets, slots)
-    _encode_segments(out, 0, counts, work[0], queue[0], text, cuts, fixed, 0, fixed.size,
-                     (classes, code), tables, tokens, whole_words)
+            joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+    pairs, tokens = (table, made, of_bytes, byte_ids), (data, offsets, slots)
+    _encode_segments(out, np.int64(0), counts, work[0], queue[0], text, cuts, fixed, np.int64(0), fixed.size,
+                     (classes, code), joins, pairs, tokens, whole_words)
 
 
 @kernel(_SIGNATURE)
 def _encode_parts(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
-                  joins, pairs, byte_ids, ranks, data, offsets, slots, whole_words):
+                  joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
     for part in numba.prange(parts.size - 1):
-        tables, tokens = (joins, pairs, byte_ids, ranks), (data, offsets, slots)
+        pairs, tokens = (table, made, of_bytes, byte_ids), (data, offsets, slots)
         first, last = parts[part], parts[part + 1]
         at = cuts[first] + _PAD * part
         _encode_segments(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last,
-                         (classes, code), tables, tokens, whole_words)
+                         (classes, code), joins, pairs, tokens, whole_words)
 # fmt: on
 
 
@@ -204,10 +206,9 @@ class Encoder:
         whole_words: bool,
     ) -> None:
         self.pattern = pattern
-        ranks = tokens.offsets.size - 1 if merges is None else len(merges)
-        pairs, byte_ids = pair_table(tokens, merges), ids_of_bytes(tokens)
-        self._tables = (join_table(tokens), pairs, byte_ids, ranks, *tokens, whole_words)
-        self._work, self._queue = np.zeros((1, _WORK), np.int64), np.zeros((1, queue_size(ranks)), np.int64)
+        pairs = pair_table(tokens, merges)
+        self._tables = (join_table(tokens), *pairs, *tokens, whole_words)
+        self._work, self._queue = np.zeros((1, _WORK), np.int64), np.zeros((1, queue_size(pairs.made.size)), np.int64)
         self._cuts, self._count = np.zeros(2, np.int64), np.zeros(1, np.int64)
         self._lock = threading.Lock()
 

@@ -1,7 +1,8 @@
-"""The tables of a vocabulary: bytes to id, and pair of ids to what it becomes.
+"""The tables of a vocabulary: bytes to id, pair of ids to rank, and where tokens may reach from byte to byte.
 
-Both are open addressing with linear probing in one flat array of int64, at most half full: a slot's key lies beside
-its value, and FREE stands in a slot that is not in use.
+The first two are open addressing with linear probing in a flat array of int64, at most half full; FREE stands in a slot
+that is not in use. The hash and the id of a token take two integers. A pair and its rank take one, as looking up pairs
+is what merging spends its time with.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from ..kernels.cpu.kernel import kernel, primitive
 from ..kernels.cpu.simd import eight_bytes
 
 FREE = -1
-NO_PAIR = np.iinfo(np.int64).max  # what does not merge: its rank is above all others
+_ID_BITS, _RANK_BITS = 21, 22  # an entry of the table of pairs: left, right, rank
+NO_RANK = 1 << _RANK_BITS  # of what does not merge: above all others
 _SPREAD = -7046029254386353131  # odd, 2⁶⁴ over the golden ratio
 _BASE = 0x1000_0000_01B3  # odd too; of the polynomial that hashes bytes, modulo 2⁶⁴
 _INVERSE = pow(_BASE, -1, 1 << 64) - (1 << 64)
@@ -43,14 +45,14 @@ def vocabulary(data: NDArray[np.uint8], offsets: Ints, ids: Ints) -> Vocabulary:
     Raises:
         ValueError: two of them have the same bytes, or a byte is missing.
     """
-    slots, twins = _empty(ids.size), np.empty(2, np.int64)
+    slots, twins = _empty(2 * ids.size), np.empty(2, np.int64)
     _fill_slots(slots, twins, data, offsets, ids)
     if twins[0] >= 0:
         first, second = sorted(twins.tolist())
         token = data[offsets[first] : offsets[first + 1]].tobytes()
         raise ValueError(f"tokens {first} and {second} are both {token!r:.80}; every id needs bytes of its own")
     found = Vocabulary(data, offsets, slots)
-    missing = np.flatnonzero(ids_of_bytes(found) < 0)
+    missing = np.flatnonzero(_ids_of_bytes(found) < 0)
     if missing.size:
         raise ValueError(
             f"{missing.size} of the 256 bytes are no tokens, the first is {bytes(missing[:1].tolist())!r}; "
@@ -59,31 +61,50 @@ def vocabulary(data: NDArray[np.uint8], offsets: Ints, ids: Ints) -> Vocabulary:
     return found
 
 
-def pair_table(tokens: Vocabulary, merges: NDArray[np.integer] | None) -> Ints:
-    """The table of the pairs that merge: (left << 32 | right) to (rank << 32 | new id).
+class Pairs(NamedTuple):
+    """The pairs that merge.
+
+    Attributes:
+        table: int64, left << 43 | right << 22 | rank.
+        made: int32, by rank: the id that such a pair becomes.
+        of_bytes: int32, by first byte << 8 | second: the rank of two bytes' ids, or NO_RANK.
+        ids: int32, by byte: its id.
+    """
+
+    table: Ints
+    made: NDArray[np.int32]
+    of_bytes: NDArray[np.int32]
+    ids: NDArray[np.int32]
+
+
+def pair_table(tokens: Vocabulary, merges: Ints | None) -> Pairs:
+    """The tables of the pairs that merge.
 
     Args:
-        merges: int, shape (M, 2); the rank of a pair is its row. None: any two tokens merge whose bytes together are
-            a token, and the rank is its id.
+        merges: shape (M, 2); the rank of a pair is its row. None: any two tokens merge whose bytes together are a
+            token, and the rank is its id.
 
     Raises:
         ValueError: a merge names an id that is no token, makes no token, or comes twice.
     """
+    if tokens.offsets.size > 1 << _ID_BITS or (merges is not None and len(merges) > NO_RANK):
+        raise ValueError(f"a vocabulary may have {(1 << _ID_BITS) - 1} tokens and {NO_RANK} merges, not more")
     if merges is None:
         rows = np.empty((int(np.maximum(np.diff(tokens.offsets) - 1, 0).sum()), 3), np.int64)
         count = np.empty(1, np.int64)
         _find_splits(rows, count, *tokens)
-        rows = rows[: count[0]]
-        left, right, made = rows.T.copy()
-        ranks = made
+        left, right, ranks = rows[: count[0]].T.copy()
+        made = np.arange(tokens.offsets.size - 1)
     else:
-        left, right = np.ascontiguousarray(merges.T, np.int64)
+        left, right = np.ascontiguousarray(merges.T)
         made, ranks = _made(tokens, left, right), np.arange(left.size)
-    pairs, twins = _empty(left.size), np.empty(2, np.int64)
-    _fill_pairs(pairs, twins, left << 32 | right, ranks << 32 | made)
+    table, twins = _empty(left.size), np.empty(2, np.int64)
+    _fill_pairs(table, twins, left, right, ranks)
     if twins[0] >= 0:
         raise ValueError(f"merge {twins[1]} joins the same ids as merge {twins[0]}")
-    return pairs
+    ids, of_bytes = _ids_of_bytes(tokens), np.empty(1 << 16, np.int32)
+    _fill_pairs_of_bytes(of_bytes, table, ids)
+    return Pairs(table, made.astype(np.int32), of_bytes, ids.astype(np.int32))
 
 
 def join_table(tokens: Vocabulary) -> Ints:
@@ -113,7 +134,7 @@ def _made(tokens: Vocabulary, left: Ints, right: Ints) -> Ints:
     return made
 
 
-def ids_of_bytes(tokens: Vocabulary) -> Ints:
+def _ids_of_bytes(tokens: Vocabulary) -> Ints:
     """The ids of the 256 bytes."""
     ids = np.empty(256, np.int64)
     _find(ids, *tokens, np.arange(256, dtype=np.uint8), np.arange(257))
@@ -121,32 +142,34 @@ def ids_of_bytes(tokens: Vocabulary) -> Ints:
 
 
 def _empty(entries: int) -> Ints:
-    """A table for so many entries."""
-    return np.full(4 << max(entries - 1, 1).bit_length(), FREE, np.int64)
+    """A table for so many entries of one integer."""
+    return np.full(2 << max(entries - 1, 1).bit_length(), FREE, np.int64)
 
 
 @primitive
 def slot_of(key, slots):
-    """The slot where the search for a key begins."""
+    """The slot of so many where the search for a key begins; a power of two."""
     mixed = key * _SPREAD
-    return (mixed ^ (mixed >> 32)) & (slots.size // 2 - 1)
+    return (mixed ^ (mixed >> 32)) & (slots - 1)
 
 
 @primitive
 def next_slot(slot, slots):
-    return (slot + 1) & (slots.size // 2 - 1)
+    return (slot + 1) & (slots - 1)
 
 
 @primitive
-def pair_value(pairs, left, right):
-    """rank << 32 | new id of a pair, or NO_PAIR."""
-    key = left << 32 | right
-    slot = slot_of(key, pairs)
-    while pairs[2 * slot] != key:
-        if pairs[2 * slot] == FREE:
-            return NO_PAIR
-        slot = next_slot(slot, pairs)
-    return pairs[2 * slot + 1]
+def pair_rank(table, left, right):
+    """The rank of a pair, or NO_RANK."""
+    key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
+    slot = slot_of(key, table.size)
+    while True:
+        entry = table[slot]
+        if entry == FREE:
+            return NO_RANK
+        if (entry ^ key) & -NO_RANK == 0:
+            return entry & (NO_RANK - 1)
+        slot = next_slot(slot, table.size)
 
 
 @primitive
@@ -209,7 +232,7 @@ def hash_bytes(data, start, end):
 @primitive
 def find_token(data, offsets, slots, text, start, end, hashed):
     """The id of the token text[start:end], whose hash is given, or −1."""
-    slot = slot_of(hashed, slots)
+    slot = slot_of(hashed, slots.size // 2)
     while slots[2 * slot + 1] != FREE:
         if slots[2 * slot] == hashed:
             token = slots[2 * slot + 1]
@@ -220,7 +243,7 @@ def find_token(data, offsets, slots, text, start, end, hashed):
                 same += 1
             if same == end - start == size:
                 return token
-        slot = next_slot(slot, slots)
+        slot = next_slot(slot, slots.size // 2)
     return -1
 
 
@@ -235,9 +258,9 @@ def _fill_slots(slots, twins, data, offsets, ids):
             twins[0] = twin
             twins[1] = ids[i]
             return
-        slot = slot_of(hashed, slots)
+        slot = slot_of(hashed, slots.size // 2)
         while slots[2 * slot + 1] != FREE:
-            slot = next_slot(slot, slots)
+            slot = next_slot(slot, slots.size // 2)
         slots[2 * slot] = hashed
         slots[2 * slot + 1] = ids[i]
 
@@ -291,16 +314,23 @@ def _find_splits(rows, count, data, offsets, slots):
     count[0] = n
 
 
-@kernel("i8[1] i8[1] <- i8[1] i8[1]", parallel=False)
-def _fill_pairs(pairs, twins, keys, values):
+@kernel("i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
+def _fill_pairs(table, twins, left, right, ranks):
     twins[0] = -1
-    for i in range(keys.size):
-        slot = slot_of(keys[i], pairs)
-        while pairs[2 * slot] != FREE:
-            if pairs[2 * slot] == keys[i]:
-                twins[0] = pairs[2 * slot + 1] >> 32
-                twins[1] = i
-                return
-            slot = next_slot(slot, pairs)
-        pairs[2 * slot] = keys[i]
-        pairs[2 * slot + 1] = values[i]
+    for i in range(ranks.size):
+        twin = pair_rank(table, left[i], right[i])
+        if twin != NO_RANK:
+            twins[0] = twin
+            twins[1] = i
+            return
+        key = left[i] << (_ID_BITS + _RANK_BITS) | right[i] << _RANK_BITS
+        slot = slot_of(key, table.size)
+        while table[slot] != FREE:
+            slot = next_slot(slot, table.size)
+        table[slot] = key | ranks[i]
+
+
+@kernel("i4[1] <- i8[1] i8[1]", parallel=False)
+def _fill_pairs_of_bytes(ranks, table, ids):
+    for i in range(ranks.size):
+        ranks[i] = pair_rank(table, ids[i >> 8], ids[i & 0xFF])
