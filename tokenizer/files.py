@@ -1,8 +1,8 @@
 """One JSON file per tokenizer: how it is written whole or not at all, and read with suspicion.
 
 The document names its format, version and kind, and carries the fingerprint of its content, so that no
-change goes unnoticed. What the other fields hold is the business of each kind; those that are left out have the value
-that they had before there was such a field, so that version 1 is read as it is.
+change goes unnoticed. What the other fields hold is the business of each kind. Version 1 had pairs of ids for
+merges and a list of special tokens, from which ids and bytes followed; it is still read.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ def fingerprint(fields: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
+def write(path: str | os.PathLike[str], fields: dict[str, Any], fingerprint: str) -> None:
     """Write `fields` under the format's header; a reader sees the old file or the new one, never a part.
 
     Raises:
         FileNotFoundError: the folder does not exist.
     """
-    document = {"format": FORMAT, "version": VERSION, **fields, "fingerprint": fingerprint(fields)}
+    document = {"format": FORMAT, "version": VERSION, **fields, "fingerprint": fingerprint}
     with atomic_write(path) as file:
         file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
 

@@ -6,7 +6,7 @@ What a file asks for beyond that is refused, not left out in silence: other ids 
 import json
 import os
 import re
-from collections.abc import Iterable
+from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -150,19 +150,18 @@ def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
 def _merges(model: dict[str, Any], ids: dict[str, int]) -> "np.ndarray[Any, Any]":
     """Pairs of ids; the file has "left right", since 2024 also ["left", "right"]."""
     merges = field(model, "merges", list)
-    rows: Iterable[Any] = merges
-    if merges and isinstance(merges[0], str):
-        rows = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
-    pairs: list[int] = []
-    for number, row in enumerate(rows):
-        try:
-            left, right = row
-            pairs += ids[left], ids[right]
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(
-                f"merge {number}, {merges[number]!a:.80}, should name two tokens of the vocabulary"
-            ) from None
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    try:
+        if set(map(len, pairs)) <= {2}:
+            return np.array([*map(ids.__getitem__, chain.from_iterable(pairs))], np.int64).reshape(-1, 2)
+    except (KeyError, TypeError):
+        pass
+    number = next(i for i, pair in enumerate(pairs) if not _names_two(pair, ids))
+    raise ValueError(f"merge {number}, {merges[number]!a:.80}, should name two tokens of the vocabulary")
+
+
+def _names_two(pair: Any, ids: dict[str, int]) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(token, str) and token in ids for token in pair)
 
 
 def _pattern(part: Any) -> str:
