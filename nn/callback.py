@@ -38,7 +38,7 @@ class Callback:
         """Training starts or goes on, after the step `trainer.step`."""
 
     def on_step(self, trainer: "Trainer", step: Step) -> None:
-        """The weights were updated."""
+        """The weights were updated; on a GPU the next update may be under way."""
 
     def on_estimate(self, trainer: "Trainer", estimate: Estimate) -> None:
         """Losses were estimated."""

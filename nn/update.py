@@ -84,25 +84,25 @@ class DeviceUpdate(Update):
     def __call__(self, ids: NDArray[Any], targets: NDArray[Any], kept: int, lr: float) -> Outcome:
         self.optimizer.lr = lr
         key = self._captured_by(ids)
-        if key is None or key != self._key:
-            self._key, self._launch, self._words = key, None, _Words(ids.shape, 0)
-            self._words.write(ids, targets, self.optimizer.step_count + 1, lr, kept)
-            before = random.state()["offset"]
-            self._run()
-            self._draws = (random.state()["offset"] - before) % 2**32
-            return self._outcome()
-        if self._launch is None:
-            self._words = _Words(ids.shape, self._draws)
+        is_first = key is None or key != self._key
+        if is_first or self._launch is None:
+            self._words = _Words(ids.shape, 0 if is_first else self._draws)
         self._words.write(ids, targets, self.optimizer.step_count + 1, lr, kept)
-        if self._launch is None:
+        if is_first:
+            self._key, self._launch = key, None
+            before = random.advance(0)
+            self._run()
+            self._draws = (random.advance(0) - before) % 2**32
+        elif self._launch is None:
             with random.drawing_from(self._words.offsets):
                 self._launch = stream.capture(self._run)
+            self._launch()
         else:
+            self._launch()
             random.advance(self._draws)
             self.optimizer.step_count += 1
             for p in self.optimizer.params:
                 p.changed()
-        self._launch()
         return self._outcome()
 
     def reset(self) -> None:
