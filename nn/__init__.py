@@ -17,6 +17,7 @@ from .recompute import recompute
 from .recurrent import GRU, LSTM
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
+from .summary import summary
 from .tape import no_grad
 from .tensor import Tensor, apply
 from .trainer import Trainer
@@ -69,4 +70,5 @@ __all__ = [
     "rotary_tables",
     "schedule",
     "stream_tokens",
+    "summary",
 ]

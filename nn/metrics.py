@@ -7,9 +7,11 @@ A line of a step has `step`, `loss` (nats per token), `lr`, `grad_norm`, `tokens
 import json
 import logging
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from ..kernels.files import atomic_write, writing
 from .callback import Callback, Estimate, Step
@@ -68,7 +70,7 @@ class LossCurve(Callback):
     def on_end(self, trainer: Trainer) -> None:
         try:
             if lines := read_metrics(self.metrics):
-                draw_losses(lines, self.path)
+                draw_losses({"": lines}, self.path)
         except OSError as error:
             _log.warning("%s", error)
 
@@ -94,22 +96,40 @@ def _is_number(value: object) -> bool:
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63)
 
 
-def draw_losses(lines: list[dict[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Draws training and validation loss over the steps into a PNG."""
+def draw_losses(
+    runs: Mapping[str, list[dict[str, Any]]],
+    path: str | os.PathLike[str],
+    along: Literal["step", "tokens", "seconds"] = "step",
+) -> None:
+    """Draws training and validation loss into a PNG, or into what the path's ending says.
+
+    Args:
+        runs: the lines of metrics of each, by the name that the picture gives it.
+        along: over the steps, the tokens trained on, or the seconds that took.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats per token)")
-    for name, label, style in (
-        ("loss", "training, each batch", {"linewidth": 0.6, "alpha": 0.5}),
-        ("train_loss", "training, estimate", {"marker": ".", "markersize": 4}),
-        ("val_loss", "validation", {"marker": ".", "markersize": 4}),
-    ):
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        if points:
-            axes.plot(*zip(*points, strict=True), label=label, **style)
+    axes = figure.add_subplot(xlabel=along, ylabel="loss (nats per token)")
+    alone = len(runs) == 1
+    for number, (run, lines) in enumerate(runs.items()):
+        steps = [line for line in lines if along in line and "loss" in line]
+        sums = [line["step"] for line in steps] if along == "step" else accumulate(line[along] for line in steps)
+        place = dict(zip((line["step"] for line in steps), sums, strict=True))
+        for i, (name, words, style) in enumerate(_CURVES):
+            points = [(place[line["step"]], line[name]) for line in lines if name in line and line["step"] in place]
+            if points and (alone or name != "train_loss"):
+                label = words if alone else run if name == "val_loss" else None
+                axes.plot(*zip(*points, strict=True), label=label, color=f"C{i if alone else number}", **style)
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend()
     with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+        figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=150)
+
+
+_CURVES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("loss", "training, each batch", {"linewidth": 0.6, "alpha": 0.5}),
+    ("train_loss", "training, estimate", {"marker": ".", "markersize": 4}),
+    ("val_loss", "validation", {"marker": ".", "markersize": 4}),
+)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -200,3 +201,29 @@ def test_help_imports_no_heavy_library():
         "heavy = {'numba', 'numpy', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_plot_compares_runs(trained, tmp_path):
+    run, _ = trained
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    for along, name in (("step", "a.png"), ("tokens", "b.svg"), ("seconds", "c.pdf")):
+        result = octavo("plot", run, other, "--along", along, "--out", tmp_path / name)
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / name).read_bytes().startswith({"a": b"\x89PNG", "b": b"<?xml", "c": b"%PDF"}[name[0]])
+    assert "      10 steps, 640 tokens, " in result.stdout and "validation loss " in result.stdout
+
+
+def test_plot_refuses_what_it_cannot_draw(trained, tmp_path):
+    run, _ = trained
+    for arguments, message in (
+        ([run, "--out", tmp_path / "a.txt"], "ends in .png, .svg or .pdf"),
+        ([run, run], "named twice"),
+        ([tmp_path], "is not the folder of a run"),
+    ):
+        result = octavo("plot", *arguments)
+        assert result.exit_code == 1 and message in result.output
+    empty = tmp_path / "empty"
+    shutil.copytree(run, empty)
+    (empty / "metrics.jsonl").unlink()
+    assert "no step of training yet" in octavo("plot", empty).output
