@@ -31,7 +31,7 @@ from .optim import clip_grad_norm
 from .schedule import schedule
 
 if TYPE_CHECKING:
-    from .models.gpt import GPT
+    from .models import LanguageModel
 
 __all__ = ["NonFiniteLoss", "Source", "Trainer"]
 
@@ -53,7 +53,7 @@ class Trainer:
     """Trains a model within a budget.
 
     Args:
-        model: a GPT; its parameters are updated in place.
+        model: a language model; its parameters are updated in place.
         config: how to train.
         train: (N,) tokens, or a source of whole batches of `batch_size` · `accumulate` windows.
         val: (M,) tokens; None: no validation.
@@ -72,7 +72,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: "GPT",
+        model: "LanguageModel",
         config: TrainConfig,
         train: NDArray[Any] | Source,
         val: NDArray[Any] | None = None,
