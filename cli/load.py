@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..nn import GPT, GPTConfig, TrainConfig
+    from ..nn import GPTConfig, LanguageModel, TrainConfig
     from ..nn.run import Run
     from ..tokenizer import Tokenizer
 
@@ -13,7 +13,7 @@ __all__ = ["load", "require_memory", "require_vocabulary"]
 _COPIES = 4  # of the weights in training: themselves, gradients, AdamW's two
 
 
-def load(folder: Path, device: str = "cpu") -> "tuple[Run, Tokenizer, GPT]":
+def load(folder: Path, device: str = "cpu") -> "tuple[Run, Tokenizer, LanguageModel]":
     """The files, the tokenizer and the model, on a device, of the run in a folder.
 
     Raises:

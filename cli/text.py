@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..nn import GPT
+    from ..nn import LanguageModel
     from ..tokenizer import Tokenizer
 
 __all__ = ["continuation"]
 
 
 def continuation(
-    model: "GPT", tokenizer: "Tokenizer", prompt: str, tokens: int, stop: Sequence[str] = (), **options: Any
+    model: "LanguageModel", tokenizer: "Tokenizer", prompt: str, tokens: int, stop: Sequence[str] = (), **options: Any
 ) -> Iterator[str]:
     """What the model writes after the prompt, piece by piece, up to the first stop text or the end of the document.
 

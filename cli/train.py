@@ -12,7 +12,7 @@ from .options import GroupedCommand, option, thread_options, use_machine
 from .presets import BUDGETS, DEFAULT, PRESETS, STANDARD_LIBRARY, settings
 
 if TYPE_CHECKING:
-    from ..nn import GPT
+    from ..nn import LanguageModel
     from ..nn.callback import Estimate
     from ..nn.run import Run
     from ..nn.trainer import Trainer
@@ -242,7 +242,7 @@ def _conclude(run: "Run", final: "Estimate | None", prompt: str, sample: str, pl
     click.echo(f"  octavo train --resume {run.folder} --minutes 10")
 
 
-def _sample(model: "GPT", tokenizer: "Tokenizer", prompt: str, seed: int) -> str:
+def _sample(model: "LanguageModel", tokenizer: "Tokenizer", prompt: str, seed: int) -> str:
     from .text import continuation
 
     return prompt + "".join(continuation(model, tokenizer, prompt, _SAMPLE_TOKENS, temperature=0.8, seed=seed))

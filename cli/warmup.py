@@ -90,9 +90,9 @@ def _rehearse(folder: Path, preset: str, changes: dict[str, Any], place: str) ->
         run = prepare(str(text), folder, settings(preset, _TINY | changes))
     shape, config, _ = run.read_config()
     train, val = TokenFile(run.train).tokens, TokenFile(run.val).tokens
-    model = GPT(shape)
-    model.to(place)
-    Trainer(model, config, train, val, checkpoint_path=run.checkpoint).fit()
+    fresh = GPT(shape)
+    fresh.to(place)
+    Trainer(fresh, config, train, val, checkpoint_path=run.checkpoint).fit()
     for weights in ("float32", "bf16", "int8"):
         _, tokenizer, model = load(folder, place)
         if weights != "float32":

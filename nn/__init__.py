@@ -8,7 +8,20 @@ from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
 from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
-from .models import GPT, PRESETS, GPTConfig
+from .models import (
+    GPT,
+    PRESETS,
+    Bigram,
+    ConvolutionConfig,
+    ConvolutionLanguageModel,
+    GPTConfig,
+    LanguageModel,
+    MLPConfig,
+    MLPLanguageModel,
+    ModelConfig,
+    RecurrentConfig,
+    RecurrentLanguageModel,
+)
 from .module import Module, Parameter
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .profile import profile
@@ -30,23 +43,32 @@ __all__ = [
     "PRESETS",
     "SGD",
     "AdamW",
+    "Bigram",
     "Callback",
     "CausalConv1d",
     "CausalSelfAttention",
+    "ConvolutionConfig",
+    "ConvolutionLanguageModel",
     "Dropout",
     "Embedding",
     "GPTConfig",
     "KVCache",
+    "LanguageModel",
     "LayerNorm",
     "Linear",
     "LinearScaling",
     "Lion",
     "Llama3Scaling",
+    "MLPConfig",
+    "MLPLanguageModel",
+    "ModelConfig",
     "Module",
     "Muon",
     "Parameter",
     "QuantizedParameter",
     "RMSNorm",
+    "RecurrentConfig",
+    "RecurrentLanguageModel",
     "Rotary",
     "SwiGLU",
     "Tensor",

@@ -20,7 +20,7 @@ from safetensors.numpy import save as save_arrays
 from ..kernels import device
 from ..kernels.files import atomic_write
 from . import random
-from .models import ARCHITECTURES, GPT
+from .models import ARCHITECTURES, LanguageModel
 from .optim import Optimizer
 
 __all__ = ["Checkpoint", "load", "save"]
@@ -32,7 +32,7 @@ _FIELDS = {"version", "architecture", "config", "random", "optimizer", "extra"}
 
 def save(
     path: str | os.PathLike[str],
-    model: GPT,
+    model: LanguageModel,
     optimizer: Optimizer | None = None,
     extra: dict[str, Any] | None = None,
 ) -> None:
@@ -92,7 +92,7 @@ class Checkpoint:
     random: dict[str, int]
     extra: dict[str, Any]
 
-    def model(self) -> GPT:
+    def model(self) -> LanguageModel:
         """The model, made anew with these weights; the random numbers go on as if it had not been made.
 
         Raises:
@@ -107,7 +107,7 @@ class Checkpoint:
         self._fit(model.load_state_dict, self.weights)
         return model
 
-    def restore(self, model: GPT, optimizer: Optimizer | None = None) -> None:
+    def restore(self, model: LanguageModel, optimizer: Optimizer | None = None) -> None:
         """Set a model, its optimiser and the random numbers to what they were when the file was written.
 
         Raises:

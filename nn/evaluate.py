@@ -10,7 +10,7 @@ from .data import IGNORE_INDEX, Batch
 from .tape import no_grad
 
 if TYPE_CHECKING:
-    from .models.gpt import GPT
+    from .models import LanguageModel
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -38,7 +38,7 @@ class Evaluation(NamedTuple):
         return {f"{prefix}_loss": self.loss, **bits}
 
 
-def evaluate(model: "GPT", batches: Iterable[Batch], bytes_per_token: float | None = None) -> Evaluation:
+def evaluate(model: "LanguageModel", batches: Iterable[Batch], bytes_per_token: float | None = None) -> Evaluation:
     """The mean loss over all targets that are not ignored, without dropout; each target has the same weight.
 
     Args:

@@ -11,13 +11,13 @@ import numpy as np
 
 from ..kernels import device, registry
 from . import random
-from .models import GPT
+from .models import LanguageModel
 from .tape import no_grad
 
 __all__ = ["generate", "stream_tokens"]
 
 
-def generate(model: GPT, prompt: Any, max_new_tokens: int, **options: Any) -> np.ndarray:
+def generate(model: LanguageModel, prompt: Any, max_new_tokens: int, **options: Any) -> np.ndarray:
     """The prompt and what follows it: (T,) or (B, T) ids -> (T + new,) or (B, T + new) int64 ids.
 
     Takes the options of `stream_tokens`. Fewer than `max_new_tokens` come where every row has stopped.
@@ -29,7 +29,7 @@ def generate(model: GPT, prompt: Any, max_new_tokens: int, **options: Any) -> np
 
 
 def stream_tokens(
-    model: GPT,
+    model: LanguageModel,
     prompt: Any,
     max_new_tokens: int,
     *,
@@ -53,7 +53,7 @@ def stream_tokens(
         repetition_penalty: over 1, tokens that are in the row already, prompt included, become less likely.
         stop: ids that end a row; the row repeats the id that ended it while others go on.
         seed: makes the draws repeatable on their own; without it they follow `octavo.seed`.
-        cache: keep keys and values of what was read; without it every step reads all again.
+        cache: keep keys and values, or the state, of what was read; without it every step reads all again.
 
     Raises:
         ValueError: an empty prompt, ids out of range, or an option out of its range.
@@ -66,7 +66,7 @@ def stream_tokens(
 
 
 def _steps(
-    model: GPT,
+    model: LanguageModel,
     ids: np.ndarray,
     max_new_tokens: int,
     how: tuple[float, int, float, float],
@@ -102,11 +102,11 @@ def _steps(
         if window.shape[1] > context:
             window = unread = window[:, -max(1, context // 2) :]
             caches = model.caches(len(ids), capacity) if cache else None
-        elif cache:
+        elif caches is not None:
             unread = last[:, None]
 
 
-def _logits(model: GPT, ids: np.ndarray, caches: Any) -> np.ndarray:
+def _logits(model: LanguageModel, ids: np.ndarray, caches: Any) -> np.ndarray:
     training = model.training
     if training:
         model.eval()

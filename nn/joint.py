@@ -3,7 +3,7 @@
 from typing import Any
 
 from .config import TrainConfig
-from .models import GPT
+from .models import LanguageModel
 from .optim import SGD, AdamW, Lion, Muon, Optimizer, decay_groups
 
 __all__ = ["Joint", "optimizer_for"]
@@ -40,7 +40,7 @@ class Joint(Optimizer):
             optimizer.step_count = self.step_count
 
 
-def optimizer_for(model: GPT, config: TrainConfig) -> Optimizer:
+def optimizer_for(model: LanguageModel, config: TrainConfig) -> Optimizer:
     """The optimiser that `config.optimizer` names, with weight decay on matrices only.
 
     Muon takes the matrices of the blocks, at AdamW's learning rate; embeddings, the last layer, biases and norms are

@@ -91,26 +91,36 @@ class CausalConv1d(Module):
         inputs, outputs: sizes of the last axis.
         taps: positions, the present one included.
         groups: into how many both are divided; `inputs` of them keep the channels apart.
+        dilation: from one of these positions to the next: the present one, the one `dilation` before it, and so on.
     """
 
-    def __init__(self, inputs: int, outputs: int, taps: int, groups: int = 1, bias: bool = True):
-        if min(inputs, outputs, taps, groups) < 1 or inputs % groups or outputs % groups:
+    def __init__(self, inputs: int, outputs: int, taps: int, groups: int = 1, bias: bool = True, dilation: int = 1):
+        if min(inputs, outputs, taps, groups, dilation) < 1 or inputs % groups or outputs % groups:
             raise ValueError(
                 f"CausalConv1d: expected groups that divide inputs and outputs, and at least 1 of all, got "
-                f"inputs={inputs}, outputs={outputs}, taps={taps}, groups={groups}"
+                f"inputs={inputs}, outputs={outputs}, taps={taps}, groups={groups}, dilation={dilation}"
             )
         fan_in = inputs // groups * taps
         self.weight = Parameter(random.normal((outputs, inputs // groups, taps), fan_in**-0.5))
         self.bias = _zeros(outputs) if bias else None
-        self.groups = groups
+        self.groups, self.dilation = groups, dilation
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.causal_conv1d(x, self.weight, self.bias)
+        if self.dilation == 1:
+            return F.causal_conv1d(x, self.weight, self.bias)
+        # Positions that lie so far apart are a sequence of their own.
+        batch, time, inputs = x.shape
+        steps = -(-time // self.dilation)
+        x = F.pad(x, (0, 0, 0, steps * self.dilation - time))
+        apart = x.reshape(batch, steps, self.dilation, inputs).permute(0, 2, 1, 3).reshape(-1, steps, inputs)
+        out = F.causal_conv1d(apart, self.weight, self.bias).reshape(batch, self.dilation, steps, -1)
+        return out.permute(0, 2, 1, 3).reshape(batch, steps * self.dilation, -1)[:, :time]
 
     def describe(self) -> str:
         outputs, each, taps = self.weight.shape
         bias = ", bias=False" if self.bias is None else ""
-        return f"{each * self.groups}, {outputs}, taps={taps}, groups={self.groups}{bias}"
+        dilation = "" if self.dilation == 1 else f", dilation={self.dilation}"
+        return f"{each * self.groups}, {outputs}, taps={taps}, groups={self.groups}{dilation}{bias}"
 
 
 class Dropout(Module):

@@ -1,14 +1,18 @@
 """Weights in fewer bits, so that generation, which reads them all for each token, has less to read."""
 
+from typing import TypeVar
+
 import numpy as np
 
 from ..kernels import device, registry
 from .layers import Embedding, Linear
-from .models import GPT
+from .models import LanguageModel
 from .module import Parameter
 from .tensor import Tensor
 
 __all__ = ["QuantizedParameter", "quantize"]
+
+Model = TypeVar("Model", bound=LanguageModel)
 
 
 class QuantizedParameter(Parameter):
@@ -26,7 +30,7 @@ class QuantizedParameter(Parameter):
         return registry["embedding_quantized"](self.here(np.arange(len(self))), self.data, self.scale)
 
 
-def quantize(model: GPT, form: str) -> GPT:
+def quantize(model: Model, form: str) -> Model:
     """Round the weights of a model's linear layers and token embedding, in place: it can then generate, but not train.
 
     Norms, biases and positions stay as they are, in float32, as are sums, and `KVCache` holds bfloat16. The former
@@ -44,7 +48,8 @@ def quantize(model: GPT, form: str) -> GPT:
     """
     if form not in ("int8", "bf16"):
         raise ValueError(f"quantize: form: expected 'int8' or 'bf16', got {form!r}")
-    layers = [m for m in model.modules() if isinstance(m, (Linear, Embedding)) and m is not model.wpe]
+    positions = getattr(model, "wpe", None)
+    layers = [m for m in model.modules() if isinstance(m, (Linear, Embedding)) and m is not positions]
     if any(isinstance(layer.weight, QuantizedParameter) for layer in layers):
         raise ValueError("quantize: the model is quantized already; start from its float32 weights")
     if model.wte.weight.dtype == device.BFLOAT16:

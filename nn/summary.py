@@ -34,6 +34,10 @@ def _of_convolution(x: Any, weight: Any, *_: Any) -> int:
     return 2 * x.shape[0] * x.shape[1] * weight.size
 
 
+def _of_recurrence(x: Any, weight: Any, *_: Any) -> int:
+    return 2 * x.size * weight.shape[1]
+
+
 _FLOPS: dict[str, Callable[..., int]] = {
     "matmul": _of_matrices,
     "linear": _of_linear,
@@ -42,6 +46,8 @@ _FLOPS: dict[str, Callable[..., int]] = {
     "attention": _of_attention,
     "attention_bf16": _of_attention,
     "causal_conv1d": _of_convolution,
+    "gru": _of_recurrence,
+    "lstm": _of_recurrence,
 }
 
 
@@ -54,7 +60,7 @@ class Row(NamedTuple):
         shape: of what it returned last, the first of several; None if it was not called.
         parameters: how many numbers training changes; what modules share counts in each, once.
         bytes: that they take.
-        flops: additions and multiplications of its products (those of linear layers, attention and convolutions).
+        flops: additions and multiplications of its products (of linear and recurrent layers, attention, convolutions).
     """
 
     name: str

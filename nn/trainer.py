@@ -30,7 +30,7 @@ from .schedule import schedule
 from .update import Outcome, differentiate, update_for
 
 if TYPE_CHECKING:
-    from .models.gpt import GPT
+    from .models import LanguageModel
 
 __all__ = ["NonFiniteLoss", "Source", "Trainer"]
 
@@ -63,7 +63,7 @@ class Trainer:
     """Trains a model within a budget.
 
     Args:
-        model: a GPT; its parameters are updated in place, in bfloat16 if the config says so.
+        model: a language model; its parameters are updated in place, in bfloat16 if the config says so.
         config: how to train.
         train: (N,) tokens, or a source of whole batches of `batch_size` · `accumulate` windows.
         val: (M,) tokens; None: no validation.
@@ -82,7 +82,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: "GPT",
+        model: "LanguageModel",
         config: TrainConfig,
         train: NDArray[Any] | Source,
         val: NDArray[Any] | None = None,

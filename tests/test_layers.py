@@ -23,6 +23,17 @@ def test_a_causal_convolution_sees_its_group_and_the_past(inputs: int, outputs: 
     np.testing.assert_allclose(layer(Tensor(x)).data, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("time", [1, 3, 8])
+def test_a_dilated_convolution_skips_positions(time: int) -> None:
+    wide, layer = CausalConv1d(4, 6, 5, 2).to(np.float64), CausalConv1d(4, 6, 3, 2, dilation=2).to(np.float64)
+    weight = np.zeros(wide.weight.shape)
+    weight[..., ::2] = layer.weight.data
+    wide.weight.copy_(weight)
+    x = Tensor(RNG.standard_normal((2, time, 4)))
+    np.testing.assert_allclose(layer(x).data, wide(x).data, rtol=1e-12, atol=1e-12)
+    assert repr(layer) == "CausalConv1d(4, 6, taps=3, groups=2, dilation=2)"
+
+
 def test_layers_say_what_they_are() -> None:
     assert repr(CausalConv1d(8, 8, 4, groups=8, bias=False)) == "CausalConv1d(8, 8, taps=4, groups=8, bias=False)"
     assert repr(RMSNorm(8)) == "RMSNorm(8)"

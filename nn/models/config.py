@@ -1,15 +1,16 @@
-"""What a GPT is told, checked: sizes and style, from GPT-2 to Llama and Qwen."""
+"""What models are told, checked; of a GPT sizes and style, from GPT-2 to Llama and Qwen."""
 
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, TypeVar
 
 from ..rotary import LinearScaling, Llama3Scaling
 
-__all__ = ["GPTConfig"]
+__all__ = ["GPTConfig", "ModelConfig"]
 
+Config = TypeVar("Config", bound="ModelConfig")
 _SCALINGS: dict[str, Any] = {"linear": LinearScaling, "llama3": Llama3Scaling}
 
 
@@ -34,20 +35,72 @@ _NUMBER = ("a finite number above 0", _is_positive)
 _FLAG = ("true or false", lambda value: type(value) is bool)
 
 _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(("vocab_size", "context", "layers", "heads", "width"), _SIZE),
+    **dict.fromkeys(("vocab_size", "context", "layers", "heads", "width", "taps"), _SIZE),
     **dict.fromkeys(("kv_heads", "head_size", "hidden"), _or_none(_SIZE)),
     **dict.fromkeys(("norm_eps", "rope_base"), _NUMBER),
     **dict.fromkeys(("bias", "qk_norm", "tied"), _FLAG),
     "qkv_bias": _or_none(_FLAG),
     "dropout": ("0 <= dropout < 1", lambda value: type(value) in (int, float) and 0 <= value < 1),
+    "rope_scaling": ("an object or null", lambda value: True),
     "norm": _one_of("layer", "rms"),
     "positions": _one_of("learned", "rotary"),
+    "cell": _one_of("gru", "lstm"),
     "activation": _one_of("gelu_tanh", "gelu", "relu", "swiglu"),
 }
 
 
 @dataclass(frozen=True)
-class GPTConfig:
+class ModelConfig:
+    """What every language model is told.
+
+    Args:
+        vocab_size: number of token ids.
+        context: the most tokens that the model is given at once.
+
+    Raises:
+        ValueError: a value out of its range, or sizes that do not go together.
+    """
+
+    vocab_size: int
+    context: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            expected, fits = _RULES[field.name]
+            if not fits(value := getattr(self, field.name)):
+                raise ValueError(f"{type(self).__name__}: {field.name}: expected {expected}, got {value!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls: type[Config], values: Any) -> Config:
+        """A config from a dict, as JSON gives it. Raises ValueError for unknown, missing and impossible values."""
+        if not isinstance(values, dict):
+            raise ValueError(f"{cls.__name__}: expected an object of names and values, got {values!r}")
+        known = {field.name for field in fields(cls)}
+        if unknown := [str(name) for name in values if name not in known]:
+            raise ValueError(
+                f"{cls.__name__}: unknown {', '.join(unknown)}; it has {', '.join(f.name for f in fields(cls))}"
+            )
+        if missing := [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]:
+            raise ValueError(f"{cls.__name__}: missing {', '.join(missing)}")
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls: type[Config], text: str) -> Config:
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{cls.__name__}: not JSON: {error}") from None
+        return cls.from_dict(values)
+
+
+@dataclass(frozen=True)
+class GPTConfig(ModelConfig):
     """The sizes and the style of a GPT; what is left out is GPT-2's.
 
     Args:
@@ -74,8 +127,6 @@ class GPTConfig:
         ValueError: a value out of its range, or sizes that do not go together.
     """
 
-    vocab_size: int
-    context: int
     layers: int
     heads: int
     width: int
@@ -95,9 +146,7 @@ class GPTConfig:
     qk_norm: bool = False
 
     def __post_init__(self) -> None:
-        for name, (expected, fits) in _RULES.items():
-            if not fits(getattr(self, name)):
-                raise ValueError(f"GPTConfig: {name}: expected {expected}, got {getattr(self, name)!r}")
+        super().__post_init__()
         if self.head_size is None and self.width % self.heads:
             raise ValueError(f"GPTConfig: width: expected a multiple of heads = {self.heads}, got {self.width}")
         if self.kv_heads is not None and self.heads % self.kv_heads:
@@ -131,32 +180,3 @@ class GPTConfig:
             return _SCALINGS[kind](**values)
         except ValueError as error:
             raise ValueError(f"GPTConfig: rope_scaling: {error}") from None
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2)
-
-    @classmethod
-    def from_dict(cls, values: Any) -> "GPTConfig":
-        """A config from a dict, as JSON gives it. Raises ValueError for unknown, missing and impossible values."""
-        if not isinstance(values, dict):
-            raise ValueError(f"GPTConfig: expected an object of names and values, got {values!r}")
-        known = {field.name for field in fields(cls)}
-        if unknown := [str(name) for name in values if name not in known]:
-            raise ValueError(
-                f"GPTConfig: unknown {', '.join(unknown)}; it has {', '.join(f.name for f in fields(cls))}"
-            )
-        required = ("vocab_size", "context", "layers", "heads", "width")
-        if missing := [name for name in required if name not in values]:
-            raise ValueError(f"GPTConfig: missing {', '.join(missing)}")
-        return cls(**values)
-
-    @classmethod
-    def from_json(cls, text: str) -> "GPTConfig":
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"GPTConfig: not JSON: {error}") from None
-        return cls.from_dict(values)

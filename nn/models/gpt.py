@@ -4,12 +4,8 @@ Source: Radford et al., Language Models are Unsupervised Multitask Learners (201
     Efficient Foundation Language Models (2023); Yang et al., Qwen3 Technical Report (2025).
 """
 
-from typing import Any, Literal
-
 import numpy as np
 
-from ...kernels import device
-from .. import functional as F
 from ..attention import CausalSelfAttention, KVCache
 from ..layers import MLP, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from ..module import Module
@@ -17,6 +13,7 @@ from ..recompute import recompute
 from ..rotary import Rotary
 from ..tensor import Tensor
 from .config import GPTConfig
+from .language_model import LanguageModel
 
 __all__ = ["GPT", "Block"]
 
@@ -53,14 +50,12 @@ class Block(Module):
         return x + self.mlp(normal)
 
 
-class GPT(Module):
+class GPT(LanguageModel):
     """Next-token logits for every position: ids (B, T) -> (B, T, V).
 
     Initial weights are GPT-2's: N(0, 0.02²), the last layer of each branch scaled by 1 / √(2 · layers), biases 0.
     With `recompute` set, the backward pass computes each block again instead of keeping what is in it.
     """
-
-    recompute = False
 
     def __init__(self, config: GPTConfig):
         self.config = config
@@ -72,51 +67,16 @@ class GPT(Module):
         self.norm = _norm(config)
         self.head = None if config.tied else Linear(config.width, config.vocab_size, bias=False, std=0.02)
 
-    def forward(self, ids: np.ndarray) -> Tensor:
-        return F.linear(self.features(ids), self._head_weight())
-
-    def loss(
-        self,
-        ids: np.ndarray,
-        targets: np.ndarray,
-        ignore_index: int = -100,
-        reduction: Literal["mean", "sum", "none"] = "mean",
-        divisor: Any = None,
-        **options: float,
-    ) -> Tensor:
-        """Cross-entropy of the targets (B, T), without ever holding all logits.
-
-        Args:
-            ignore_index: targets that do not count.
-            reduction, divisor, options (label_smoothing, z_loss): as in `kernels.linear_cross_entropy`.
-
-        Raises:
-            ValueError: shapes that differ, a T above the context, ids out of range.
-        """
-        if np.shape(targets) != np.shape(ids):
-            raise ValueError(f"loss: expected targets of the ids' shape {np.shape(ids)}, got {np.shape(targets)}")
-        features = self.features(ids).reshape(-1, self.config.width)
-        flat = self.wte.weight.here(_array(targets).reshape(-1))
-        return F.linear_cross_entropy(
-            features, self._head_weight(), flat, None, ignore_index, reduction, divisor=divisor, **options
-        )
-
-    def next_logits(self, ids: np.ndarray, caches: list[KVCache] | None = None) -> Tensor:
-        """(B, V) logits of the token after the last; with caches ids continue what they hold."""
-        return F.linear(self.features(ids, caches)[:, -1], self._head_weight())
-
     def features(self, ids: np.ndarray, caches: list[KVCache] | None = None) -> Tensor:
         """(B, T, width): what the logits are made of."""
-        ids = _array(ids)
-        if ids.ndim != 2 or ids.dtype.kind not in "iu" or not ids.size:
-            raise ValueError(f"GPT: ids: expected integers of shape (B, T), at least one, got {ids.dtype} {ids.shape}")
+        ids = self.checked(ids)
         start = caches[0].length if caches else 0
         end = start + ids.shape[1]
         if end > self.config.context:
             raise ValueError(
                 f"GPT: {end} tokens are more than the context of {self.config.context}; shorten the sequence"
             )
-        x = self.wte(self.wte.weight.here(ids))
+        x = self.wte(ids)
         if self.wpe is not None:
             x = x + self.wpe.weight[start:end]
         x = self.dropout(x)
@@ -128,12 +88,5 @@ class GPT(Module):
         """An empty cache for each block, of so many positions; None: of the whole context."""
         return [block.attn.cache(batch, capacity or self.config.context) for block in self.h]
 
-    def describe(self) -> str:
-        return f"{self.num_parameters():,} parameters"
-
-    def _head_weight(self) -> Tensor:
+    def head_weight(self) -> Tensor:
         return self.wte.weight if self.head is None else self.head.weight
-
-
-def _array(ids: Any) -> Any:
-    return ids if device.is_array(ids) else np.asarray(ids)
