@@ -54,7 +54,7 @@ def sides(
         compared = not name.startswith(peer) if peer else name != best
         pair = (seconds[name], seconds[best]) if peer else (seconds[best], seconds[name])
         cells = [
-            f"{tokens / median:,.0f}" if tokens else f"{median:.1f}",
+            f"{tokens / median:,.0f}" if tokens else f"{median:.{1 if median >= 10 else 2}f}",
             "{:.2f} ({:.2f} to {:.2f})".format(*compare(*pair)) if compared else "",
             f"{statistics.median(memories) / 1e6:,.0f} MB",
         ]

@@ -12,7 +12,7 @@ _SCRIPTS = {  # letters of words, how long these are, and what stands between th
         [chr(c) for c in [*range(0x3041, 0x3094), *range(0x30A1, 0x30F7), *range(0x5B50, 0x5C50)]],
         1,
         6,
-        [""],
+        ["", "", "", "、", "。"],
     ),
     "Arabic": ([chr(c) for c in [*range(0x627, 0x63B), *range(0x641, 0x64B), 0x650]], 2, 8, [" ", " ", " ", "، "]),
     "emoji": (["😀", "👍", "❤️", "👩‍👩‍👧", "🇪🇺", "👋🏽", "🎉"], 1, 4, ["", " ", " ok "]),

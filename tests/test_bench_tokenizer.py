@@ -15,9 +15,9 @@ TOLD = {
     "batch": "| gpt2 50257, English | 2.0 | 0.7 | 0.7 | 3.00 |",
     "decode": "| minimum |  |  | 3.00 |",
     "worst": "| emoji | 1000.0 | 1.00 | 1000.0 | 1.00 |",
-    "train": "| tokenizers, files | 3.0 | 3.00 (3.00 to 3.00) | 1 MB |",
+    "train": "| tokenizers, files | 3.00 | 3.00 (3.00 to 3.00) | 1 MB |",
     "stream": "| peak memory | 1 MB |",
-    "load": "| Octavo | 1.0 |  | 1 MB |",
+    "load": "| Octavo | 1.00 |  | 1 MB |",
 }
 TEXTS = {"English": "to be or not to be " * 9, "emoji": "👩‍👩‍👧 ok 🇪🇺" * 9}
 

@@ -292,19 +292,22 @@ def _pairs(merges: ArrayLike) -> NDArray[np.int64]:
 def _tokens(merges: Sequence[Pair]) -> list[bytes]:
     """The bytes of all ids, checked: ids exist before they are used, and no two are the same."""
     tokens = [BYTES[i : i + 1] for i in range(256)]
-    known, total = set(tokens), 0
+    made: dict[bytes, int] = {}
+    total = 0
     for m, pair in enumerate(merges):
-        if not isinstance(pair, (list, tuple)) or [type(i) for i in pair] != [int, int]:
-            raise ValueError(f"merge {m} should be two integer ids, not {pair!r:.80}")
-        left, right = pair
-        if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(f"merge {m} joins ids {left} and {right}, but only 0 to {len(tokens) - 1} exist by then")
-        total += len(tokens[left]) + len(tokens[right])
+        try:
+            left, right = pair
+            if not (type(left) is type(right) is int):
+                raise TypeError
+        except (TypeError, ValueError):
+            raise ValueError(f"merge {m} should be two integer ids, not {pair!r:.80}") from None
+        if not (0 <= left < 256 + m and 0 <= right < 256 + m):
+            raise ValueError(f"merge {m} joins ids {left} and {right}, but only 0 to {255 + m} exist by then")
+        token = tokens[left] + tokens[right]
+        total += len(token)
         if total > _MAX_TOKEN_BYTES:
             raise ValueError(f"the tokens up to merge {m} take over {_MAX_TOKEN_BYTES} bytes")
-        token = tokens[left] + tokens[right]
-        if token in known:
+        if made.setdefault(token, m) != m:
             raise ValueError(f"merge {m} makes {token!r} a second time")
         tokens.append(token)
-        known.add(token)
     return tokens
