@@ -8,17 +8,17 @@ Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radfor
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import files
 from .base import Ids, Specials, Tokenizer, texts_of, utf8
 from .count import count_words
 from .encode import Encoder
-from .files import field
 from .learn import Pair, Progress, learn_merges
 from .patterns import find
 from .spelling import spell, unspell
@@ -228,22 +228,32 @@ class BPETokenizer(Tokenizer):
         return StreamEncoder(encode, Settled(find(self.pattern), self.normalizer, marked, refused))
 
     def _fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {"merges": None if self.merges is None else self.merges.tolist()}
-        if self.merges is not None and self._numbered_as_by_training(self.merges):
-            fields["special_tokens"] = list(self.special_tokens)
-        else:
-            fields |= {"tokens": spell(self.token_bytes), "special_tokens": self.special_tokens}
+        merges = None if self.merges is None else self.merges.ravel().tolist()
+        fields = {"tokens": spell(self.token_bytes), "merges": merges, "special_tokens": self.special_tokens}
+        return fields | self._options()
+
+    def _options(self) -> dict[str, Any]:
+        """What is not as in version 1 of the files."""
         options = {name: getattr(self, name) for name in _OPTIONS} | {"begin": list(self.begin)}
-        return fields | {name: value for name, value in options.items() if value != _OPTIONS[name]}
+        return {name: value for name, value in options.items() if value != _OPTIONS[name]}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits, the same for equal tokenizers only; those that version 1 had as well keep theirs."""
+        if self.merges is None or not self._numbered_as_by_training(self.merges):
+            return super().fingerprint
+        pairs = [*zip(*self.merges.T.tolist(), strict=True)]
+        fields = {"kind": self.kind, "merges": pairs, "special_tokens": list(self.special_tokens)}
+        return files.fingerprint(fields | self._options())
 
     def _numbered_as_by_training(self, merges: NDArray[np.int64]) -> bool:
-        tokens, specials = self.token_bytes, [*map(utf8, self.special_tokens)]
-        count = 256 + len(merges)
+        tokens, count = self.token_bytes, 256 + len(merges)
         return (
             b"".join(tokens[:256]) == BYTES
-            and tokens[count:] == specials
+            and tokens[count:] == [*map(utf8, self.special_tokens)]
             and [*self.special_tokens.values()] == list(range(count, len(tokens)))
-            and tokens[256:count] == [tokens[left] + tokens[right] for left, right in merges.tolist()]
+            and tokens[256:count]
+            == [tokens[left] + tokens[right] for left, right in zip(*merges.T.tolist(), strict=True)]
         )
 
     @classmethod
@@ -251,12 +261,18 @@ class BPETokenizer(Tokenizer):
         options = {}
         for name, default in _OPTIONS.items():
             if name in document:
-                options[name] = field(document, name, str if default is None else type(default))
-        if "tokens" not in document:
-            return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list), **options)
-        merges = None if document.get("merges", ()) is None else field(document, "merges", list)
-        tokens = unspell(field(document, "tokens", list))
-        return cls(tokens, merges, field(document, "special_tokens", dict), **options)
+                options[name] = files.field(document, name, str if default is None else type(default))
+        if document.get("version") == 1:
+            merges, specials = (files.field(document, name, list) for name in ("merges", "special_tokens"))
+            return cls.from_merges(merges, specials, **options)
+        tokens = unspell(files.field(document, "tokens", list))
+        pairs = None
+        if document.get("merges", ()) is not None:
+            ids = files.field(document, "merges", list)
+            if not set(map(type, ids)) <= {int} or len(ids) % 2:
+                raise ValueError('"merges" should be a list of ids, two for each merge')
+            pairs = np.array(ids).reshape(-1, 2)
+        return cls(tokens, pairs, files.field(document, "special_tokens", dict), **options)
 
 
 def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:
