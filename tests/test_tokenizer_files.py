@@ -86,7 +86,7 @@ def test_our_own_form_keeps_everything(trained, llama, tmp_path):
         ({"merges": [1 << 70, 2]}, "merges must be integers"),
         ({"merges": [1, 5000]}, "merge 0 joins ids 1 and 5000, not both of which are tokens"),
         ({"merges": [1, 2]}, "which is no token"),
-        ({"merges": None}, "does not match its fingerprint"),
+        ({"merges": None}, "does not match its checksum"),
         ({"special_tokens": {"<|x|>": 3}}, "has id 3, where tokens does not hold its bytes"),
         ({"pattern": "("}, "nor a regular expression"),
         ({"normalizer": "NFKC"}, "'NFKC'"),

@@ -75,7 +75,7 @@ class Tokenizer(ABC):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokenizer to one JSON file, whole or not at all; `octavo.tokenizer.load` reads it."""
-        files.write(path, {"kind": self.kind, **self._fields()}, self.fingerprint)
+        files.write(path, {"kind": self.kind, **self._fields()})
 
     def encode(self, text: str, *, allowed_special: Specials = (), disallowed_special: Specials = ()) -> Ids:
         """The ids of `text`, uint32, shape (T,).

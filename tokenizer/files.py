@@ -1,8 +1,8 @@
 """One JSON file per tokenizer: how it is written whole or not at all, and read with suspicion.
 
-The document names its format, version and kind, and carries the fingerprint of its content, so that no
-change goes unnoticed. What the other fields hold is the business of each kind. Version 1 had pairs of ids for
-merges and a list of special tokens, from which ids and bytes followed; it is still read.
+The document names its format, version and kind, and carries a checksum of its other fields, so that no change goes
+unnoticed. What those hold is the business of each kind. Version 1 called its checksum fingerprint; it had pairs of ids
+for merges and a list of special tokens, from which ids and bytes followed; it is still read.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ def fingerprint(fields: dict[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def write(path: str | os.PathLike[str], fields: dict[str, Any], fingerprint: str) -> None:
+def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
     """Write `fields` under the format's header; a reader sees the old file or the new one, never a part.
 
     Raises:
         FileNotFoundError: the folder does not exist.
     """
-    document = {"format": FORMAT, "version": VERSION, **fields, "fingerprint": fingerprint}
+    document = {"format": FORMAT, "version": VERSION, **fields, "checksum": fingerprint(fields)}
     with atomic_write(path) as file:
         file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
 
@@ -62,6 +62,14 @@ def parse(data: bytes) -> dict[str, Any]:
     if document.get("format") == FORMAT and document.get("version") not in range(1, VERSION + 1):
         raise ValueError(f"version {document.get('version')!r}; this Octavo reads 1 to {VERSION}")
     return document
+
+
+def check(document: dict[str, Any]) -> None:
+    """ValueError where the content of our own document does not match its checksum."""
+    name = "fingerprint" if document["version"] == 1 else "checksum"
+    fields = {key: value for key, value in document.items() if key not in ("format", "version", name)}
+    if fingerprint(fields) != field(document, name, str):
+        raise ValueError(f"the content does not match its {name}: the file was changed after it was saved")
 
 
 def field(document: dict[str, Any], name: str, expected: type[T]) -> T:

@@ -6,7 +6,6 @@ What a file asks for beyond that is refused, not left out in silence: other ids 
 import json
 import os
 import re
-from itertools import chain
 from typing import Any, cast
 
 import numpy as np
@@ -150,18 +149,16 @@ def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
 def _merges(model: dict[str, Any], ids: dict[str, int]) -> "np.ndarray[Any, Any]":
     """Pairs of ids; the file has "left right", since 2024 also ["left", "right"]."""
     merges = field(model, "merges", list)
-    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    found: list[int] = []
     try:
-        if set(map(len, pairs)) <= {2}:
-            return np.array([*map(ids.__getitem__, chain.from_iterable(pairs))], np.int64).reshape(-1, 2)
-    except (KeyError, TypeError):
-        pass
-    number = next(i for i, pair in enumerate(pairs) if not _names_two(pair, ids))
-    raise ValueError(f"merge {number}, {merges[number]!a:.80}, should name two tokens of the vocabulary")
-
-
-def _names_two(pair: Any, ids: dict[str, int]) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(token, str) and token in ids for token in pair)
+        for merge in merges:
+            left, right = merge.split(" ") if isinstance(merge, str) else merge
+            found.append(ids[left])
+            found.append(ids[right])
+    except (KeyError, TypeError, ValueError):
+        number = len(found) // 2
+        raise ValueError(f"merge {number}, {merges[number]!a:.80}, should name two tokens of the vocabulary") from None
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def _pattern(part: Any) -> str:

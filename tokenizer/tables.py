@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import kernel, primitive
-from ..kernels.cpu.simd import eight_bytes
+from ..kernels.cpu.simd import eight_bytes, elements
 
 FREE = -1
 _ID_BITS, _RANK_BITS = 21, 22  # an entry of the table of pairs: left, right, rank
@@ -159,34 +159,34 @@ def next_slot(slot, slots):
 
 
 @primitive
-def pair_rank(table, left, right):
-    """The rank of a pair, or NO_RANK."""
+def pair_rank(table, slots, left, right):
+    """The rank of a pair in a table of so many slots, or NO_RANK."""
     key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
-    slot = slot_of(key, table.size)
+    slot = slot_of(key, slots)
     while True:
         entry = table[slot]
         if entry == FREE:
             return NO_RANK
         if (entry ^ key) & -NO_RANK == 0:
             return entry & (NO_RANK - 1)
-        slot = next_slot(slot, table.size)
+        slot = next_slot(slot, slots)
 
 
 @primitive
-def _bit(key, bits):
-    """The place of a key in a table of bits."""
+def _bit(key, size):
+    """The place of a key in a table of bits, `size` integers."""
     mixed = key * _SPREAD
-    return (mixed ^ mixed >> 29) >> 20 & (64 * bits.size - 1)
+    return (mixed ^ mixed >> 29) >> 20 & (64 * size - 1)
 
 
 @primitive
-def _has(bits, key):
-    at = _bit(key, bits)
+def _has(bits, size, key):
+    at = _bit(key, size)
     return bits[at >> 6] >> (at & 63) & 1
 
 
 @primitive
-def joined(joins, text, at):
+def joined(joins, size, text, at):
     """Whether a token may reach from byte at − 1 to byte `at`, as far as two bytes on each side tell; at is over 1.
 
     False is certain; true may be said of others too, since the table holds hashes.
@@ -194,7 +194,7 @@ def joined(joins, text, at):
     around = np.int64(eight_bytes(text, at - 2)) & 0xFFFF_FFFF
     begins, ends = around >> 8 | _BEGINS, around & 0xFF_FFFF | _ENDS
     both = around >> 8 & 0xFFFF | _BEGINS | _ENDS
-    return _has(joins, around) | _has(joins, begins) | _has(joins, ends) | _has(joins, both)
+    return _has(joins, size, around) | _has(joins, size, begins) | _has(joins, size, ends) | _has(joins, size, both)
 
 
 @kernel("i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
@@ -216,7 +216,7 @@ def _fill_joins(joins, data, offsets, slots):
                 around |= np.int64(data[at + 1]) << 24
             else:
                 around |= np.int64(data[at + 1]) << 16
-            place = _bit(around, joins)
+            place = _bit(around, joins.size)
             joins[place >> 6] |= 1 << (place & 63)
 
 
@@ -230,30 +230,39 @@ def hash_bytes(data, start, end):
 
 
 @primitive
-def find_token(data, offsets, slots, text, start, end, hashed):
-    """The id of the token text[start:end], whose hash is given, or −1."""
-    slot = slot_of(hashed, slots.size // 2)
+def pointers(data, offsets, slots):
+    """A vocabulary as helpers take it: pointers to its parts, and the number of slots."""
+    return elements(data), elements(offsets), elements(slots), slots.size // 2
+
+
+@primitive
+def find_token(tokens, text, start, end, hashed):
+    """The id of the token text[start:end], whose hash is given, or −1; tokens: see `pointers`."""
+    data, offsets, slots, size = tokens
+    slot = slot_of(hashed, size)
     while slots[2 * slot + 1] != FREE:
         if slots[2 * slot] == hashed:
             token = slots[2 * slot + 1]
             first = offsets[token]
-            size = offsets[token + 1] - first
+            length = offsets[token + 1] - first
             same = 0
-            while same < size and size == end - start and data[first + same] == text[start + same]:
+            while same < length and length == end - start and data[first + same] == text[start + same]:
                 same += 1
-            if same == end - start == size:
+            if same == end - start == length:
                 return token
-        slot = next_slot(slot, slots.size // 2)
+        slot = next_slot(slot, size)
     return -1
 
 
 @kernel("i8[1] i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
 def _fill_slots(slots, twins, data, offsets, ids):
     twins[0] = -1
+    tokens = pointers(data, offsets, slots)
+    text = tokens[0]
     for i in range(ids.size):
         start, end = offsets[ids[i]], offsets[ids[i] + 1]
-        hashed = hash_bytes(data, start, end)
-        twin = find_token(data, offsets, slots, data, start, end, hashed)
+        hashed = hash_bytes(text, start, end)
+        twin = find_token(tokens, text, start, end, hashed)
         if twin >= 0:
             twins[0] = twin
             twins[1] = ids[i]
@@ -267,13 +276,15 @@ def _fill_slots(slots, twins, data, offsets, ids):
 
 @kernel("i8[1] <- u1[1] i8[1] i8[1] u1[1] i8[1]", parallel=False)
 def _find(ids, data, offsets, slots, text, cuts):
+    tokens, text = pointers(data, offsets, slots), elements(text)
     for i in range(ids.size):
         hashed = hash_bytes(text, cuts[i], cuts[i + 1])
-        ids[i] = find_token(data, offsets, slots, text, cuts[i], cuts[i + 1], hashed)
+        ids[i] = find_token(tokens, text, cuts[i], cuts[i + 1], hashed)
 
 
 @kernel("i8[1] u1[1] <- u1[1] i8[1] i8[1] i8[1] i8[1]", parallel=False)
 def _find_joined(made, joined, data, offsets, slots, left, right):
+    tokens, text = pointers(data, offsets, slots), elements(joined)
     for m in range(made.size):
         size = 0
         for i in range(offsets[left[m]], offsets[left[m] + 1]):
@@ -282,7 +293,7 @@ def _find_joined(made, joined, data, offsets, slots, left, right):
         for i in range(offsets[right[m]], offsets[right[m] + 1]):
             joined[size] = data[i]
             size += 1
-        made[m] = find_token(data, offsets, slots, joined, 0, size, hash_bytes(joined, 0, size))
+        made[m] = find_token(tokens, text, 0, size, hash_bytes(text, 0, size))
 
 
 @kernel("i8[2] i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
@@ -293,6 +304,8 @@ def _find_splits(rows, count, data, offsets, slots):
     parts of a token takes O(n).
     """
     n = 0
+    tokens = pointers(data, offsets, slots)
+    text = tokens[0]
     for at in range(slots.size // 2):
         token = slots[2 * at + 1]
         if token == FREE:
@@ -304,10 +317,10 @@ def _find_splits(rows, count, data, offsets, slots):
         for cut in range(start + 1, end):
             prefix = prefix * _BASE + (data[cut - 1] + 1)
             power *= _INVERSE
-            left = find_token(data, offsets, slots, data, start, cut, prefix)
+            left = find_token(tokens, text, start, cut, prefix)
             if left < 0:
                 continue
-            right = find_token(data, offsets, slots, data, cut, end, slots[2 * at] - prefix * power)
+            right = find_token(tokens, text, cut, end, slots[2 * at] - prefix * power)
             if right >= 0:
                 rows[n, 0], rows[n, 1], rows[n, 2] = left, right, token
                 n += 1
@@ -317,8 +330,9 @@ def _find_splits(rows, count, data, offsets, slots):
 @kernel("i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
 def _fill_pairs(table, twins, left, right, ranks):
     twins[0] = -1
+    entries = elements(table)
     for i in range(ranks.size):
-        twin = pair_rank(table, left[i], right[i])
+        twin = pair_rank(entries, table.size, left[i], right[i])
         if twin != NO_RANK:
             twins[0] = twin
             twins[1] = i
@@ -332,5 +346,6 @@ def _fill_pairs(table, twins, left, right, ranks):
 
 @kernel("i4[1] <- i8[1] i8[1]", parallel=False)
 def _fill_pairs_of_bytes(ranks, table, ids):
+    entries = elements(table)
     for i in range(ranks.size):
-        ranks[i] = pair_rank(table, ids[i >> 8], ids[i & 0xFF])
+        ranks[i] = pair_rank(entries, table.size, ids[i >> 8], ids[i & 0xFF])
