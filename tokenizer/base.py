@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import files
+from .decode import decode
 from .streaming import StreamEncoder
 
 Errors = Literal["replace", "strict"]
@@ -43,7 +44,7 @@ class Tokenizer(ABC):
                 raise TypeError(f"special_tokens must map non-empty strings to ids, got {special!r}: {token!r}")
             if not 0 <= token < self.vocab_size or self.token_bytes[token] != utf8(special):
                 raise ValueError(f"special token {special!r} has id {token}, where tokens does not hold its bytes")
-        self._data = np.frombuffer(b"".join(self.token_bytes), np.uint8)
+        self._data = np.frombuffer(b"".join([*self.token_bytes, bytes(8)]), np.uint8)
         self._offsets = np.concatenate([[0], np.cumsum([*map(len, self.token_bytes)], dtype=np.int64)])
 
     @abstractmethod
@@ -139,19 +140,9 @@ class Tokenizer(ABC):
 
         Raises:
             TypeError: the ids are not integers.
-            ValueError: an id is outside the vocabulary, or the shape is another.
+            ValueError: an id is outside the vocabulary or not in use, or the shape is another.
         """
-        ids = np.asarray(ids)
-        if ids.ndim != 1:
-            raise ValueError(f"ids must have one dimension, got shape {ids.shape}")
-        if ids.size == 0:
-            return b""
-        if ids.dtype.kind not in "iu":
-            raise TypeError(f"ids must be integers, got {ids.dtype}")
-        outside = (ids < 0) | (ids >= self.vocab_size)
-        if outside.any():
-            raise ValueError(f"id {ids[outside][0]} is outside the vocabulary of {self.vocab_size} tokens")
-        return b"".join(map(self.token_bytes.__getitem__, ids.tolist()))
+        return decode(ids, self._data, self._offsets).tobytes()
 
     def decode(self, ids: ArrayLike, errors: Errors = "replace") -> str:
         """The text of `ids`, integers of shape (T,).
@@ -161,9 +152,9 @@ class Tokenizer(ABC):
         """
         if errors not in ("replace", "strict"):
             raise ValueError(f'errors must be "replace" or "strict", got {errors!r}')
-        data = self.decode_bytes(ids)
+        data = decode(ids, self._data, self._offsets)
         try:
-            return data.decode("utf-8", errors)
+            return str(data, "utf-8", errors)  # type: ignore[arg-type]
         except UnicodeDecodeError as error:
             where = f"at byte {error.start} ({error.reason})"
             raise ValueError(f'these ids are not UTF-8 {where}; errors="replace" puts U+FFFD there') from None

@@ -180,6 +180,18 @@ def eight_bytes(typing_context, bytes_, i):
     return types.uint64(bytes_, types.int64), codegen
 
 
+@intrinsic
+def set_eight_bytes(typing_context, array, i, value):
+    """Set bytes i to i + 7 of an array to those of a uint64, the lowest first; there must be so many."""
+
+    def codegen(ctx, b, sig, args):
+        data = ctx.make_array(sig.args[0])(ctx, b, args[0]).data
+        b.store(args[2], b.bitcast(b.gep(data, [args[1]]), I64.as_pointer()), align=1)
+        return ctx.get_dummy_value()
+
+    return types.void(array, types.int64, types.uint64), codegen
+
+
 @intrinsic(prefer_literal=True)
 def stack(typing_context, size):
     """The address of `size` bytes, a constant, on the stack of the calling function."""
