@@ -52,7 +52,7 @@ def quantize(model: Model, form: str) -> Model:
     layers = [m for m in model.modules() if isinstance(m, (Linear, Embedding)) and m is not positions]
     if any(isinstance(layer.weight, QuantizedParameter) for layer in layers):
         raise ValueError("quantize: the model is quantized already; start from its float32 weights")
-    if model.wte.weight.dtype == device.BFLOAT16:
+    if any(p.dtype == device.BFLOAT16 for p in model.parameters()):
         model.to(np.float32)
     made = {id(layer.weight): QuantizedParameter(layer.weight.data, form) for layer in layers}
     for layer in layers:

@@ -19,7 +19,7 @@ from .config import TrainConfig
 from .optim import Optimizer, clip_grad_norm
 
 if TYPE_CHECKING:
-    from .models.gpt import GPT
+    from .models import LanguageModel
 
 __all__ = ["DeviceUpdate", "Outcome", "Update", "differentiate", "update_for"]
 
@@ -35,7 +35,7 @@ class Update:
 
     lag = 0
 
-    def __init__(self, model: "GPT", optimizer: Optimizer, config: TrainConfig):
+    def __init__(self, model: "LanguageModel", optimizer: Optimizer, config: TrainConfig):
         self.model, self.optimizer, self.config = model, optimizer, config
 
     def __call__(self, ids: NDArray[Any], targets: NDArray[Any], kept: int, lr: float) -> Outcome:
@@ -71,7 +71,7 @@ class DeviceUpdate(Update):
 
     lag = 1
 
-    def __init__(self, model: "GPT", optimizer: Optimizer, config: TrainConfig):
+    def __init__(self, model: "LanguageModel", optimizer: Optimizer, config: TrainConfig):
         super().__init__(model, optimizer, config)
         self._zero, self._one, self._limit = (_number(x) for x in (0.0, 1.0, config.clip))
         self._modules = list(model.modules())
@@ -166,13 +166,13 @@ class _Words:
         self._next, self._later = self._later, words
 
 
-def update_for(model: "GPT", optimizer: Optimizer, config: TrainConfig) -> Update:
+def update_for(model: "LanguageModel", optimizer: Optimizer, config: TrainConfig) -> Update:
     """One that suits the device: a `DeviceUpdate` for a GPU, unless the optimiser needs numbers of the host."""
     on_gpu = optimizer.params[0].device == "cuda" and optimizer.takes_scalars
     return (DeviceUpdate if on_gpu else Update)(model, optimizer, config)
 
 
-def differentiate(model: "GPT", ids: Any, targets: Any, divisor: Any, parts: int) -> list[Any]:
+def differentiate(model: "LanguageModel", ids: Any, targets: Any, divisor: Any, parts: int) -> list[Any]:
     """Leaves the gradients of a batch's mean loss in the parameters; returns the losses of its `parts`, arrays."""
     losses = []
     for rows in np.array_split(np.arange(len(ids)), min(parts, len(ids))):
