@@ -34,6 +34,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 
 from . import device
+from .bfloat16 import accumulator, cast_floats, run_in_bfloat16
 from .device import BFLOAT16, is_float
 from .signature import (
     ONE,
@@ -182,7 +183,7 @@ class Op:
         backend, narrow = self._checked(bound)
         run = self._choose(backend)
         if narrow and not self.view:
-            run = partial(self._in_bfloat16, run, backend)
+            run = partial(run_in_bfloat16, self, run, backend)
         for watch in _watches:
             run = partial(watch, self, run)
         results = run(*bound, save) if self.takes_save else run(*bound)
@@ -296,7 +297,7 @@ class Op:
             backend = where
             if not array.takes(x.dtype):
                 raise TypeError(f"{self.name}: {array.name}[{i}]: expected {array.dtypes}, got {x.dtype} {x.shape}")
-            shapes.append((x.shape, _wide(x.dtype) if self.in_place else x.dtype))
+            shapes.append((x.shape, accumulator(x.dtype) if self.in_place else x.dtype))
         expected = sizes.setdefault(array.term[0], shapes)
         if shapes != expected:
             k = next((k for k, (a, b) in enumerate(zip(shapes, expected, strict=False)) if a != b), None)
@@ -315,33 +316,19 @@ class Op:
         dtype = np.result_type(*dtypes) if dtypes else np.dtype(np.float32)
         for i, array in enumerate(self.arrays):
             if array.kind != "float64":
-                args[i] = _cast(args[i], _wide(dtype) if array.kind == "sum" else dtype)
-
-    def _in_bfloat16(self, run: Callable[..., Any], backend: str, *args: Any) -> Any:
-        """`run` on arguments as the backend takes them for bfloat16; its results as the op returns them."""
-        native = backend == "cuda" and self.name not in self._widened
-        count = len(self.arrays)
-        taken = [_each(device.bits if native else _widen, x) for x in args[:count]]
-        results = run(*taken, *args[count:])
-        if self.in_place:
-            for k, (own, changed) in enumerate(zip(args, taken, strict=False)):
-                if k != 1:  # gradients, or what is added
-                    _write_back(own, changed)
-            return results
-        if not isinstance(results, tuple):
-            return results if self._wide[0] else _each(_narrow, results)
-        return tuple(x if wide else _each(_narrow, x) for x, wide in zip(results, self._wide, strict=True))
+                args[i] = cast_floats(args[i], accumulator(dtype) if array.kind == "sum" else dtype)
 
     @cached_property
-    def _wide(self) -> list[bool]:
+    def wide(self) -> list[bool]:
         """Of each output, then of what is saved on the side: whether it stays as it is where arguments are bfloat16."""
         kinds = {a.name: a.kind for a in self.backward.arrays} if self.backward_name else {}
         outputs = [hint in (Sums, BFloats) for hint in self._returned[: len(self.outputs)]]
         return outputs + [kinds[name] in ("sum", "float64") for name in self.saves]
 
     @cached_property
-    def _widened(self) -> tuple[str, ...]:
-        return getattr(import_module(f".cuda.{self.family}", __package__), "WIDENED", ())
+    def widened(self) -> bool:
+        """Whether its kernel for CUDA does not take bfloat16."""
+        return self.name in getattr(import_module(f".cuda.{self.family}", __package__), "WIDENED", ())
 
     def _fail(self, array: Array, sizes: dict[str, Any], x: Any) -> None:
         term = " ".join(filter(None, (filled(t, sizes) for t in array.term)))
@@ -448,40 +435,6 @@ def seal() -> None:
                 f"op {made.backward.name}: expected a gradient for each of {', '.join(made.differentiable)}, "
                 f"got {len(made.backward.outputs)} outputs"
             )
-
-
-def _wide(dtype: np.dtype) -> np.dtype:
-    """The dtype in which sums are made."""
-    return np.dtype(np.float32) if dtype == BFLOAT16 else dtype
-
-
-def _each(change: Callable[[Any], Any], x: Any) -> Any:
-    """`change` of an array, or of each in a list; anything else as it is."""
-    if isinstance(x, (list, tuple)):
-        return [_each(change, y) for y in x] if x and device.is_array(x[0]) else x
-    return change(x) if device.is_array(x) else x
-
-
-def _cast(x: Any, dtype: np.dtype) -> Any:
-    return _each(lambda y: device.cast(y, dtype) if is_float(y.dtype) else y, x)
-
-
-def _widen(x: Any) -> Any:
-    return device.cast(x, _wide(x.dtype)) if x.dtype == BFLOAT16 else x
-
-
-def _narrow(x: Any) -> Any:
-    """A result in bfloat16: of its bits, or of float32."""
-    if x.dtype == np.uint16:
-        return x.view(BFLOAT16)
-    return device.cast(x, BFLOAT16) if x.dtype == np.float32 else x
-
-
-def _write_back(own: Any, changed: Any) -> None:
-    """What an op in place did to a list that it was given copies of."""
-    for x, y in zip(own, changed, strict=True) if isinstance(own, (list, tuple)) else ():
-        if y is not x and y.dtype != np.uint16 and getattr(x.flags, "writeable", True):
-            device.copy(y, x)
 
 
 def _shape(x: Any) -> Any:

@@ -15,6 +15,7 @@ from differences import central
 
 import octavo
 from octavo.kernels import ONE, Op, device, registry
+from octavo.kernels.bfloat16 import run_in_bfloat16
 from octavo.kernels.cpu import unit
 from octavo.kernels.cpu.kernel import kernels
 
@@ -138,7 +139,7 @@ def in_bfloat16(op: Op, place: str = "cpu", most: float = 600) -> None:
         args = _in_halves(op, bound)
         expected = _results(op, [_cast(_copy(x), np.float64) for x in args], reference=True)
         results = _bfloat16_results(op, place, args)
-        wide = [False] * len(expected) if op.in_place or len(op._wide) != len(expected) else op._wide
+        wide = [False] * len(expected) if op.in_place or len(op.wide) != len(expected) else op.wide
         where = f"{op.name}{sample} bfloat16 on {place}"
         for k, (g, e, stays) in enumerate(zip(results, expected, wide, strict=True)):
             got = g if g is None else device.to(g, "cpu")
@@ -164,7 +165,7 @@ def _bfloat16_results(op: Op, place: str, args: list[Any]) -> list[Any]:
     """Flat, as `_results`; on a device."""
     moved = [_moved(_copy(x), False) if place == "cuda" else _copy(x) for x in args]
     with np.errstate(all="ignore"):
-        found = op._in_bfloat16(op._choose(place), place, *moved, *([True] if op.takes_save else []))
+        found = run_in_bfloat16(op, op._choose(place), place, *moved, *([True] if op.takes_save else []))
     if op.in_place:
         return [x for a, xs in zip(op.arrays, moved, strict=False) if a.is_list and xs is not None for x in xs]
     return _flat(found if isinstance(found, (tuple, list)) else [found])
