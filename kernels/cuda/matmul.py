@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..device import precision
+from .blas import gemm, lying
 from .copies import fill
 from .epilogue import activation_backward, finish
 from .pointwise import cast, contiguous
 from .reduce import sum_to
-from .runtime import empty, gemm, lying
+from .runtime import empty
 
 _BF16 = np.dtype(np.uint16)
 
