@@ -79,8 +79,9 @@ def speeds(results: dict[str, list[Result] | str], title: str, work: dict[str, i
     return markdown(rows) + _unable(results)
 
 
-def rates(results: dict[str, list[Result] | str], title: str, unit: str, scale: float) -> str:
-    """Work a second of each side for each row, and how many times as long as each of Octavo's the best peer takes."""
+def rates(results: dict[str, list[Result] | str], title: str, unit: str, scale: float, only: str = "") -> str:
+    """Work a second of each side for each row (that ends in `only`), and how many times as long as each of Octavo's
+    the best peer takes."""
     able = {name: done for name, done in results.items() if not isinstance(done, str)}
     ours = [name for name in able if name.startswith("Octavo")]
     peer = " or ".join(name for name in able if name not in ours)
@@ -88,6 +89,8 @@ def rates(results: dict[str, list[Result] | str], title: str, unit: str, scale: 
     rows.append(["---"] * len(rows[0]))
     ratios: list[list[float]] = []
     for row, work in next(iter(able.values()))[0].work.items():
+        if not row.endswith(only):
+            continue
         seconds = {name: statistics.median(result.rows[row] for result in done) for name, done in able.items()}
         best = min(s for name, s in seconds.items() if name not in ours)
         ratios.append([best / seconds[name] for name in ours])

@@ -67,7 +67,7 @@ def decode(seconds: float, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         name = _vocabulary(folder, "gpt2", 50257)
         sides_of = {"Octavo": "octavo", "tiktoken": "tiktoken"}
-        print(_race("decode", "Decoding", sides_of, folder, seconds, rounds, name))
+        print(_race("decode", "Decoding", sides_of, folder, seconds, rounds, name, tables=("array", "list")))
 
 
 @main.command()
@@ -118,12 +118,20 @@ def load(rounds: int) -> None:
 
 
 def _race(
-    job: str, title: str, names: dict[str, str], folder: str, seconds: float, rounds: int, *vocabularies: str
+    job: str,
+    title: str,
+    names: dict[str, str],
+    folder: str,
+    seconds: float,
+    rounds: int,
+    *vocabularies: str,
+    tables: tuple[str, ...] = ("",),
 ) -> str:
     check = {name: partial(_side, job, side, folder, 0, *vocabularies) for name, side in names.items()}
     _demand_same(run(check, 1))
     timed = {name: partial(_side, job, side, folder, seconds, *vocabularies) for name, side in names.items()}
-    return f"{rates(run(timed, rounds), title, 'MB/s', 1e6)}\n\n{describe(**PEERS)}"
+    results = run(timed, rounds)
+    return "\n\n".join([*(rates(results, title, "MB/s", 1e6, only) for only in tables), describe(**PEERS)])
 
 
 def _slowness(results: list[Result], names: list[str]) -> str:

@@ -47,7 +47,7 @@ class Words:
     """
 
     def __init__(self, pattern: Pattern, memory: int) -> None:
-        self._pattern, self._memory = pattern, memory
+        self._pattern, self._memory = pattern, min(memory, _BYTES_A_PLACE << 31)  # places are uint32
         self._table, self._kept = _table(_SLOTS), np.empty(1 << 16, np.uint8)
         self._sizes = np.zeros(3, np.int64)  # slots in use, bytes in use, bytes of all words with one beside each
         self._dropped = False
