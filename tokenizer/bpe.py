@@ -84,7 +84,8 @@ class BPETokenizer(Tokenizer):
             raise ValueError(f'normalizer must be "NFC" or None, got {normalizer!r}')
         self.normalizer = normalizer
         self.begin = tuple(begin)
-        self.decode_bytes(self.begin)
+        if self.begin:
+            self.decode_bytes(self.begin)  # refuses what is no id
         self.merges = None if merges is None else _pairs(merges)
         self.pattern = find(pattern).name or pattern
         self.whole_words = whole_words
