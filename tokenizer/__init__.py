@@ -93,5 +93,5 @@ def _parse(data: bytes, pattern: str | None, special_tokens: Mapping[str, int] |
     if kind not in _KINDS:
         raise ValueError(f"unknown kind {kind!r}; this Octavo reads {', '.join(_KINDS)}")
     tokenizer = _KINDS[kind].from_fields(document)
-    files.check(document)
+    files.check(data, document)
     return tokenizer

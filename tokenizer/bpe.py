@@ -84,7 +84,8 @@ class BPETokenizer(Tokenizer):
             raise ValueError(f'normalizer must be "NFC" or None, got {normalizer!r}')
         self.normalizer = normalizer
         self.begin = tuple(begin)
-        self.decode_bytes(self.begin)
+        if self.begin:
+            self.decode_bytes(self.begin)  # refuses what is no id
         self.merges = None if merges is None else _pairs(merges)
         self.pattern = find(pattern).name or pattern
         self.whole_words = whole_words
@@ -124,7 +125,7 @@ class BPETokenizer(Tokenizer):
         special_tokens: Sequence[str] = (END_OF_TEXT,),
         pattern: str = "gpt2",
         min_frequency: int = 1,
-        max_token_length: int | None = None,
+        max_token_length: int = 1 << 16,
         memory: int = 1 << 28,
         progress: Progress | None = None,
     ) -> "BPETokenizer":
@@ -152,7 +153,7 @@ class BPETokenizer(Tokenizer):
         smallest = cls.from_merges((), special_tokens).vocab_size
         _at_least(smallest, vocab_size, "vocab_size", f", for 256 bytes and {smallest - 256} special tokens")
         _at_least(0, min_frequency, "min_frequency")
-        _at_least(2, max_token_length or 2, "max_token_length")
+        _at_least(2, max_token_length, "max_token_length")
         _at_least(1 << 20, memory, "memory")
         merges = learn_merges(
             count_words(texts, find(pattern), memory),
