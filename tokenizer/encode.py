@@ -164,25 +164,24 @@ def _encode_segments(
     return at
 
 
-_SIGNATURE = (
-    "u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8 i8[1] i8[1] i4[1] i4[1] i4[1] u1[1] i8[1] i8[1] i8"
-)
+_SIGNATURE = """u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8
+                i8[1] i8[1] i8[1] i4[1] i4[1] i4[1] u1[1] i8[1] i8[1] i8"""
 
 
 # fmt: off
 @kernel(_SIGNATURE, parallel=False)
 def _encode(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
-            joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
-    pairs, tokens = (table, made, of_bytes, byte_ids), (data, offsets, slots)
+            joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+    pairs, tokens = (table, present, made, of_bytes, byte_ids), (data, offsets, slots)
     _encode_segments(out, np.int64(0), counts, work[0], queue[0], text, cuts, fixed, np.int64(0), fixed.size,
                      (classes, code), joins, pairs, tokens, whole_words)
 
 
 @kernel(_SIGNATURE)
 def _encode_parts(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
-                  joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+                  joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
     for part in numba.prange(parts.size - 1):
-        pairs, tokens = (table, made, of_bytes, byte_ids), (data, offsets, slots)
+        pairs, tokens = (table, present, made, of_bytes, byte_ids), (data, offsets, slots)
         first, last = parts[part], parts[part + 1]
         at = cuts[first] + _PAD * part
         _encode_segments(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last,

@@ -31,7 +31,7 @@ def queue_size(ranks: int) -> int:
 @subroutine
 def merge_short(out, at, scratch, text, start, size, pairs):
     """Merge a word of at most SHORT bytes; returns where its ids end in out."""
-    table, made, of_bytes, byte_ids = pairs
+    table, present, made, of_bytes, byte_ids = pairs
     ids, best = scratch[:SHORT], scratch[SHORT:]  # best: rank << 32 | place of the pair that begins at a place
     before, after = scratch[2 * SHORT :], scratch[3 * SHORT + 1 :]
     for i in range(size):
@@ -55,10 +55,10 @@ def merge_short(out, at, scratch, text, start, size, pairs):
         before[following] = i
         best[right] = best[i] = NO_RANK << 32
         if following < size:
-            best[i] = pair_rank(table, ids[i], ids[following]) << 32 | i
+            best[i] = pair_rank(table, present, ids[i], ids[following]) << 32 | i
         if i > 0:
             first = before[i]
-            best[first] = pair_rank(table, ids[first], ids[i]) << 32 | first
+            best[first] = pair_rank(table, present, ids[first], ids[i]) << 32 | first
     i = 0
     while i < size:
         out[at] = ids[i]
@@ -138,7 +138,7 @@ def _sort(queue, nodes, rank):
 @subroutine
 def merge_long(out, at, queue, text, start, size, pairs):
     """Merge a word of any size; returns where its ids end in out."""
-    table, made, of_bytes, byte_ids = pairs
+    table, present, made, of_bytes, byte_ids = pairs
     ranks = made.size
     cells = np.empty((size + 1, 4), np.int32)  # id, place before, place after, rank of the pair that begins here
     nodes = np.empty(6 * size + 2, np.int32)  # place, next node; node 0 is none
@@ -173,14 +173,14 @@ def merge_long(out, at, queue, text, start, size, pairs):
             cells[following, 1] = i
             cells[i, 3] = cells[right, 3] = -1
             if following < size:
-                new = pair_rank(table, np.int64(made[rank]), np.int64(cells[following, 0]))
+                new = pair_rank(table, present, np.int64(made[rank]), np.int64(cells[following, 0]))
                 if new != NO_RANK:
                     cells[i, 3] = new
                     _put(queue, ranks, nodes, n, new, i)
                     n += 1
                     lowest = min(lowest, new)
             if first >= 0:
-                new = pair_rank(table, np.int64(cells[first, 0]), np.int64(made[rank]))
+                new = pair_rank(table, present, np.int64(cells[first, 0]), np.int64(made[rank]))
                 cells[first, 3] = -1
                 if new != NO_RANK:
                     cells[first, 3] = new

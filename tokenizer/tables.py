@@ -65,12 +65,14 @@ class Pairs(NamedTuple):
 
     Attributes:
         table: int64, left << 43 | right << 22 | rank.
+        present: a table of bits, small enough for a near cache: where a pair's is 0 it is not in the table.
         made: int32, by rank: the id that such a pair becomes.
         of_bytes: int32, by first byte << 8 | second: the rank of two bytes' ids, or NO_RANK.
         ids: int32, by byte: its id.
     """
 
     table: Ints
+    present: Ints
     made: NDArray[np.int32]
     of_bytes: NDArray[np.int32]
     ids: NDArray[np.int32]
@@ -98,12 +100,13 @@ def pair_table(tokens: Vocabulary, merges: Ints | None) -> Pairs:
         left, right = np.ascontiguousarray(merges.T)
         made, ranks = _made(tokens, left, right), np.arange(left.size)
     table, twins = _empty(left.size), np.empty(2, np.int64)
-    _fill_pairs(table, twins, left, right, ranks)
+    present = np.zeros(max(table.size // 16, 1), np.int64)
+    _fill_pairs(table, present, twins, left, right, ranks)
     if twins[0] >= 0:
         raise ValueError(f"merge {twins[1]} joins the same ids as merge {twins[0]}")
     ids, of_bytes = _ids_of_bytes(tokens), np.empty(1 << 16, np.int32)
-    _fill_pairs_of_bytes(of_bytes, table, ids)
-    return Pairs(table, made.astype(np.int32), of_bytes, ids.astype(np.int32))
+    _fill_pairs_of_bytes(of_bytes, table, present, ids)
+    return Pairs(table, present, made.astype(np.int32), of_bytes, ids.astype(np.int32))
 
 
 def join_table(tokens: Vocabulary) -> Ints:
@@ -164,20 +167,6 @@ def next_slot(slot, slots):
 
 
 @primitive
-def pair_rank(table, left, right):
-    """The rank of a pair, or NO_RANK."""
-    key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
-    slot = slot_of(key, table.size)
-    while True:
-        entry = table[slot]
-        if entry == FREE:
-            return NO_RANK
-        if (entry ^ key) & -NO_RANK == 0:
-            return entry & (NO_RANK - 1)
-        slot = next_slot(slot, table.size)
-
-
-@primitive
 def _bit(key, bits):
     """The place of a key in a table of bits."""
     return mixed(key) >> 10 & (64 * bits.size - 1)
@@ -187,6 +176,28 @@ def _bit(key, bits):
 def _has(bits, key):
     at = _bit(key, bits)
     return bits[at >> 6] >> (at & 63) & 1
+
+
+@primitive
+def _set(bits, key):
+    at = _bit(key, bits)
+    bits[at >> 6] |= 1 << (at & 63)
+
+
+@primitive
+def pair_rank(table, present, left, right):
+    """The rank of a pair, or NO_RANK."""
+    key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
+    if not _has(present, key):
+        return NO_RANK
+    slot = slot_of(key, table.size)
+    while True:
+        entry = table[slot]
+        if entry == FREE:
+            return NO_RANK
+        if (entry ^ key) & -NO_RANK == 0:
+            return entry & (NO_RANK - 1)
+        slot = next_slot(slot, table.size)
 
 
 @primitive
@@ -225,8 +236,7 @@ def _fill_joins(joins, data, offsets, slots):
             for i in range(max(start, at - 3), min(end, at + 3)):
                 window |= np.int64(data[i]) << 8 * (i - at + 3)
             for most in range(2, 4):
-                place = _bit(_around(window, min(at - start, most), min(end - at, most), most), joins)
-                joins[place >> 6] |= 1 << (place & 63)
+                _set(joins, _around(window, min(at - start, most), min(end - at, most), most))
 
 
 @primitive
@@ -324,11 +334,11 @@ def _find_splits(rows, count, data, offsets, slots):
     count[0] = n
 
 
-@kernel("i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
-def _fill_pairs(table, twins, left, right, ranks):
+@kernel("i8[1] i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
+def _fill_pairs(table, present, twins, left, right, ranks):
     twins[0] = -1
     for i in range(ranks.size):
-        twin = pair_rank(table, left[i], right[i])
+        twin = pair_rank(table, present, left[i], right[i])
         if twin != NO_RANK:
             twins[0] = twin
             twins[1] = i
@@ -338,9 +348,10 @@ def _fill_pairs(table, twins, left, right, ranks):
         while table[slot] != FREE:
             slot = next_slot(slot, table.size)
         table[slot] = key | ranks[i]
+        _set(present, key)
 
 
-@kernel("i4[1] <- i8[1] i8[1]", parallel=False)
-def _fill_pairs_of_bytes(ranks, table, ids):
+@kernel("i4[1] <- i8[1] i8[1] i8[1]", parallel=False)
+def _fill_pairs_of_bytes(ranks, table, present, ids):
     for i in range(ranks.size):
-        ranks[i] = pair_rank(table, ids[i >> 8], ids[i & 0xFF])
+        ranks[i] = pair_rank(table, present, ids[i >> 8], ids[i & 0xFF])
