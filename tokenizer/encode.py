@@ -26,7 +26,7 @@ from ..kernels.cpu.simd import eight_bytes, elements
 from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
-from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, pair_table, pointers
+from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, mixed, pair_table, pointers
 
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids
@@ -56,7 +56,7 @@ def _word_key(text, start, size):
 def _fragment_end(text, start, end, joins):
     """The next place in a word where a character begins that no token joins to what is before it, or its end."""
     table, size = joins
-    for at in range(start + 2, end):
+    for at in range(start + 3, end):
         if text[at] & 0xC0 != 0x80 and not joined(table, size, text, at):
             return at
     return end
@@ -64,8 +64,7 @@ def _fragment_end(text, start, end, joins):
 
 @primitive
 def _first_slot(low, high):
-    mixed = (low ^ (high * -7046029254386353131)) * -4417276706812531889
-    return (mixed ^ (mixed >> 32)) & (_SLOTS - 1)
+    return mixed(low ^ mixed(high) << 1) & (_SLOTS - 1)
 
 
 @primitive
