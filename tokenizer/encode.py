@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import Kernel, kernel, primitive, subroutine
-from ..kernels.cpu.simd import eight_bytes
+from ..kernels.cpu.simd import eight_bytes, elements
 from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
-from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, mixed, pair_table
+from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, mixed, pair_table, pointers, ranks_of
 
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids
@@ -55,8 +55,9 @@ def _word_key(text, start, size):
 @primitive
 def _fragment_end(text, start, end, joins):
     """The next place in a word where a character begins that no token joins to what is before it, or its end."""
+    table, size = joins
     for at in range(start + 3, end):
-        if text[at] & 0xC0 != 0x80 and not joined(joins, text, at):
+        if text[at] & 0xC0 != 0x80 and not joined(table, size, text, at):
             return at
     return end
 
@@ -70,7 +71,8 @@ def _first_slot(low, high):
 def _enter(work, slot, low, high, out, at, count):
     """Keep the ids of a word for the next time, in the free slot."""
     if work[0] >= _SLOTS * 3 // 4 or work[1] + count > _ARENA:
-        work[_WORDS:_IDS] = 0
+        for i in range(_WORDS, _IDS):
+            work[i] = 0
         work[0] = work[1] = 0
         slot = _first_slot(low, high)
     place = _WORDS + 4 * slot
@@ -87,20 +89,14 @@ def _enter(work, slot, low, high, out, at, count):
     work[0] += 1
 
 
-@primitive
-def _whole(tokens, text, start, stop):
-    """The id of the token that is the word, or −1."""
-    data, offsets, slots = tokens
-    return find_token(data, offsets, slots, text, start, stop, hash_bytes(text, start, stop))
-
-
 @subroutine
 def _encode_segments(
     out, at, counts, work, queue, text, cuts, fixed, first, last, pattern, joins, pairs, tokens, whole_words
 ):
     """Encode segments first to last − 1; returns where their ids end in out."""
     classes, code = pattern
-    scratch = work[2:]
+    scratch = elements(work[2:])
+    out, work, queue = elements(out), elements(work), elements(queue)
     for segment in range(first, last):
         begin = at
         if fixed[segment] >= 0:
@@ -116,7 +112,7 @@ def _encode_segments(
                     mark = _FRAGMENT
                     token = -1
                     if whole_words:
-                        token = _whole(tokens, text, start, stop)
+                        token = find_token(tokens, text, start, stop, hash_bytes(text, start, stop))
                     if token >= 0:
                         out[at] = token
                         at += 1
@@ -148,14 +144,15 @@ def _encode_segments(
                     continue
             token = -1
             if whole_words and not mark:
-                token = _whole(tokens, text, start, stop)
+                token = find_token(tokens, text, start, stop, hash_bytes(text, start, stop))
             if token >= 0:
                 out[at] = token
                 after = at + 1
             elif size <= SHORT:
                 after = merge_short(out, at, scratch, text, start, size, pairs)
             else:
-                after = merge_long(out, at, queue, text, start, size, pairs)
+                cells, nodes = np.empty((size + 1, 4), np.int32), np.empty(6 * size + 2, np.int32)
+                after = merge_long(out, at, queue, cells, nodes, text, start, size, pairs)
             if size <= _KEY:
                 _enter(work, slot, low, high, out, at, after - at)
             at = after
@@ -169,23 +166,29 @@ _SIGNATURE = """u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8
 
 
 # fmt: off
+@primitive
+def _encode_part(out, at, counts, work, queue, text, cuts, fixed, first, last, classes, code,
+                 joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+    pairs = ranks_of(table, present), elements(made), made.size, elements(of_bytes), elements(byte_ids)
+    _encode_segments(out, at, counts, work, queue, elements(text), cuts, fixed, first, last, (elements(classes), code),
+                     (elements(joins), joins.size), pairs, pointers(data, offsets, slots), whole_words)
+
+
 @kernel(_SIGNATURE, parallel=False)
 def _encode(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
             joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
-    pairs, tokens = (table, present, made, of_bytes, byte_ids), (data, offsets, slots)
-    _encode_segments(out, np.int64(0), counts, work[0], queue[0], text, cuts, fixed, np.int64(0), fixed.size,
-                     (classes, code), joins, pairs, tokens, whole_words)
+    _encode_part(out, np.int64(0), counts, work[0], queue[0], text, cuts, fixed, np.int64(0), fixed.size, classes, code,
+                 joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
 
 
 @kernel(_SIGNATURE)
 def _encode_parts(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
                   joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
     for part in numba.prange(parts.size - 1):
-        pairs, tokens = (table, present, made, of_bytes, byte_ids), (data, offsets, slots)
         first, last = parts[part], parts[part + 1]
         at = cuts[first] + _PAD * part
-        _encode_segments(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last,
-                         (classes, code), joins, pairs, tokens, whole_words)
+        _encode_part(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last, classes, code,
+                     joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
 # fmt: on
 
 

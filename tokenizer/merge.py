@@ -15,10 +15,12 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from ..kernels.cpu.kernel import primitive, subroutine
+from ..kernels.cpu.simd import elements
 from .tables import NO_RANK, pair_rank
 
 SHORT = 64  # bytes
-SCRATCH = 4 * SHORT + 2  # integers, to merge a short word in
+SCRATCH = 4 * (SHORT + 1)  # integers, to merge a short word in
+_IDS, _BEFORE, _AFTER = (n * (SHORT + 1) for n in (1, 2, 3))
 _HALF = 0xFFFF_FFFF
 _UNSORTED = 1 << 31
 
@@ -30,40 +32,43 @@ def queue_size(ranks: int) -> int:
 
 @subroutine
 def merge_short(out, at, scratch, text, start, size, pairs):
-    """Merge a word of at most SHORT bytes; returns where its ids end in out."""
-    table, present, made, of_bytes, byte_ids = pairs
-    ids, best = scratch[:SHORT], scratch[SHORT:]  # best: rank << 32 | place of the pair that begins at a place
-    before, after = scratch[2 * SHORT :], scratch[3 * SHORT + 1 :]
+    """Merge a word of at most SHORT bytes; returns where its ids end in out.
+
+    Args:
+        scratch: int64, shape (SCRATCH,): first, by place, rank << 32 | place of the pair that begins there.
+    """
+    known, made, _, of_bytes, byte_ids = pairs
     for i in range(size):
         first = np.int64(text[start + i])
-        ids[i] = byte_ids[first]
-        before[i] = i - 1
-        after[i] = i + 1
-        best[i] = np.int64(of_bytes[first << 8 | text[start + i + 1]]) << 32 | i
-    best[size - 1] = NO_RANK << 32
+        scratch[_IDS + i] = byte_ids[first]
+        scratch[_BEFORE + i] = i - 1
+        scratch[_AFTER + i] = i + 1
+        scratch[i] = np.int64(of_bytes[first << 8 | text[start + i + 1]]) << 32 | i
+    scratch[size - 1] = NO_RANK << 32
     while True:
         lowest = NO_RANK << 32
         for i in range(size):
-            lowest = min(lowest, best[i])
+            lowest = min(lowest, scratch[i])
         if lowest >= NO_RANK << 32:
             break
         i = lowest & _HALF
-        right = after[i]
-        following = after[right]
-        ids[i] = made[lowest >> 32]
-        after[i] = following
-        before[following] = i
-        best[right] = best[i] = NO_RANK << 32
+        right = scratch[_AFTER + i]
+        following = scratch[_AFTER + right]
+        new = np.int64(made[lowest >> 32])
+        scratch[_IDS + i] = new
+        scratch[_AFTER + i] = following
+        scratch[_BEFORE + following] = i
+        scratch[right] = scratch[i] = NO_RANK << 32
         if following < size:
-            best[i] = pair_rank(table, present, ids[i], ids[following]) << 32 | i
+            scratch[i] = pair_rank(known, new, scratch[_IDS + following]) << 32 | i
         if i > 0:
-            first = before[i]
-            best[first] = pair_rank(table, present, ids[first], ids[i]) << 32 | first
+            first = scratch[_BEFORE + i]
+            scratch[first] = pair_rank(known, scratch[_IDS + first], new) << 32 | first
     i = 0
     while i < size:
-        out[at] = ids[i]
+        out[at] = scratch[_IDS + i]
         at += 1
-        i = after[i]
+        i = scratch[_AFTER + i]
     return at
 
 
@@ -136,12 +141,15 @@ def _sort(queue, nodes, rank):
 
 
 @subroutine
-def merge_long(out, at, queue, text, start, size, pairs):
-    """Merge a word of any size; returns where its ids end in out."""
-    table, present, made, of_bytes, byte_ids = pairs
-    ranks = made.size
-    cells = np.empty((size + 1, 4), np.int32)  # id, place before, place after, rank of the pair that begins here
-    nodes = np.empty(6 * size + 2, np.int32)  # place, next node; node 0 is none
+def merge_long(out, at, queue, cells, nodes, text, start, size, pairs):
+    """Merge a word of any size; returns where its ids end in out.
+
+    Args:
+        cells: int32, shape (size + 1, 4): for id, place before, place after, rank of the pair that begins here.
+        nodes: int32, shape (6 · size + 2,): for pairs of place and next node; node 0 is none.
+    """
+    known, made, ranks, of_bytes, byte_ids = pairs
+    nodes = elements(nodes)
     n = 1
     for i in range(size):
         cells[i, 0] = byte_ids[text[start + i]]
@@ -173,14 +181,14 @@ def merge_long(out, at, queue, text, start, size, pairs):
             cells[following, 1] = i
             cells[i, 3] = cells[right, 3] = -1
             if following < size:
-                new = pair_rank(table, present, np.int64(made[rank]), np.int64(cells[following, 0]))
+                new = pair_rank(known, np.int64(made[rank]), np.int64(cells[following, 0]))
                 if new != NO_RANK:
                     cells[i, 3] = new
                     _put(queue, ranks, nodes, n, new, i)
                     n += 1
                     lowest = min(lowest, new)
             if first >= 0:
-                new = pair_rank(table, present, np.int64(cells[first, 0]), np.int64(made[rank]))
+                new = pair_rank(known, np.int64(cells[first, 0]), np.int64(made[rank]))
                 cells[first, 3] = -1
                 if new != NO_RANK:
                     cells[first, 3] = new

@@ -2,7 +2,13 @@
 
 A pattern is an integer (`patterns.py` has the five): CUSTOM, or the sum of the flags below and of the number of
 digits that a word may hold. GPT-2's is 0. No pattern looks back, so that where a word ends depends only on what
-follows its beginning; each byte is read at most a few times, whatever the text.
+follows its beginning.
+
+All is linear. Beyond the end of a word, eight bytes are looked at, except behind white space and o200k's capitals, of
+which a run is read to its end. What is left of it has no line end then, or only capitals, so that its next word takes
+all but its last character, or all: no byte is read for more than three words, but those eight.
+
+The helpers take pointers (`simd.elements`) or arrays.
 """
 
 import numpy as np
@@ -62,8 +68,9 @@ def short_word_end(text, start, end, pattern):
     low = (eight | _CASE_BITS) & _LOW_BITS
     letters = (low + _FROM_A) & ~(low + _AFTER_Z) & ~eight
     if pattern & CASED:
-        capitals = trailing_zeros(~(letters & ~(eight << np.uint64(2))) & _HIGH_BITS)
-        stops = ~(letters & (eight << np.uint64(2))) & (_HIGH_BITS & (_HIGH_BITS << (capitals & np.uint64(0x38))))
+        small = letters & (eight << np.uint64(2))  # what tells the case becomes the high bit
+        capitals = trailing_zeros(~(letters & ~small) & _HIGH_BITS) & np.uint64(0x38)
+        stops = ~small & (_HIGH_BITS << capitals) & _HIGH_BITS
     else:
         stops = ~letters & _HIGH_BITS
     bits = trailing_zeros(stops) & np.uint64(0x78)
@@ -76,19 +83,19 @@ def short_word_end(text, start, end, pattern):
 
 
 @primitive
-def contraction_end(text, at, end, letter):
-    """Where one of 's 't 'd 'm 'll 've 're ends that begins at a byte, or that byte; `letter` are bits to ignore."""
+def contraction_end(text, at, end, ignored):
+    """Where one of 's 't 'd 'm 'll 've 're ends that begins at a byte, or that byte; `ignored` are bits of letters."""
     if at + 1 >= end or text[at] != _APOSTROPHE:
         return at
-    first = text[at + 1] | letter
+    first = text[at + 1] | ignored
     if first == ord("s") or first == ord("t") or first == ord("d") or first == ord("m"):
         return at + 2
     if at + 2 >= end:
         return at
-    second = text[at + 2] | letter
+    second = text[at + 2] | ignored
     if (second == ord("e") and (first == ord("r") or first == ord("v"))) or (second == ord("l") and first == ord("l")):
         return at + 3
-    if letter and text[at + 1] == 0xC5 and text[at + 2] == 0xBF:  # U+017F, which folds to s
+    if ignored and text[at + 1] == 0xC5 and text[at + 2] == 0xBF:  # U+017F, which folds to s
         return at + 3
     return at
 
@@ -188,9 +195,9 @@ def word_end(text, start, end, classes, pattern):
 def find_ends(ends, count, text, end, classes, pattern):
     """The ends of all words of text[:end], and how many they are; ends: shape (`end`,), count: (1,)."""
     at, n = np.int64(0), 0
-    text_, classes_ = elements(text), elements(classes)
+    data, table = elements(text), elements(classes)
     while at < end:
-        at = word_end(text_, at, end, classes_, pattern)
+        at = word_end(data, at, end, table, pattern)
         ends[n] = at
         n += 1
     count[0] = n

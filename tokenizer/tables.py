@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import kernel, primitive
-from ..kernels.cpu.simd import eight_bytes
+from ..kernels.cpu.simd import eight_bytes, elements
 
 FREE = -1
 _ID_BITS, _RANK_BITS = 21, 22  # an entry of the table of pairs: left, right, rank
@@ -65,7 +65,7 @@ class Pairs(NamedTuple):
 
     Attributes:
         table: int64, left << 43 | right << 22 | rank.
-        present: a table of bits, small enough for a near cache: where a pair's is 0 it is not in the table.
+        present: a table of bits, small enough for a near cache: where that of a pair is 0, it does not merge.
         made: int32, by rank: the id that such a pair becomes.
         of_bytes: int32, by first byte << 8 | second: the rank of two bytes' ids, or NO_RANK.
         ids: int32, by byte: its id.
@@ -167,37 +167,44 @@ def next_slot(slot, slots):
 
 
 @primitive
-def _bit(key, bits):
-    """The place of a key in a table of bits."""
-    return mixed(key) >> 10 & (64 * bits.size - 1)
+def _bit(key, size):
+    """The place of a key in a table of bits, `size` integers."""
+    return mixed(key) >> 10 & (64 * size - 1)
 
 
 @primitive
-def _has(bits, key):
-    at = _bit(key, bits)
+def _has(bits, size, key):
+    at = _bit(key, size)
     return bits[at >> 6] >> (at & 63) & 1
 
 
 @primitive
-def _set(bits, key):
-    at = _bit(key, bits)
+def _set(bits, size, key):
+    at = _bit(key, size)
     bits[at >> 6] |= 1 << (at & 63)
 
 
 @primitive
-def pair_rank(table, present, left, right):
-    """The rank of a pair, or NO_RANK."""
+def ranks_of(table, present):
+    """The table of pairs as helpers take it: pointers, each with a size."""
+    return elements(table), table.size, elements(present), present.size
+
+
+@primitive
+def pair_rank(ranks, left, right):
+    """The rank of a pair, or NO_RANK; ranks: see `ranks_of`."""
+    table, slots, present, size = ranks
     key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
-    if not _has(present, key):
+    if not _has(present, size, key):
         return NO_RANK
-    slot = slot_of(key, table.size)
+    slot = slot_of(key, slots)
     while True:
         entry = table[slot]
         if entry == FREE:
             return NO_RANK
         if (entry ^ key) & -NO_RANK == 0:
             return entry & (NO_RANK - 1)
-        slot = next_slot(slot, table.size)
+        slot = next_slot(slot, slots)
 
 
 @primitive
@@ -208,7 +215,7 @@ def _around(window, left, right, most):
 
 
 @primitive
-def joined(joins, text, at):
+def joined(joins, size, text, at):
     """Whether a token may reach from byte at − 1 to byte `at`, as far as three bytes on each side tell; at is over 2.
 
     False is certain; true may be said of others too, since the table holds hashes. Two bytes are asked about first.
@@ -218,7 +225,7 @@ def joined(joins, text, at):
         found = 0
         for left in range(1, most + 1):
             for right in range(1, most + 1):
-                found |= _has(joins, _around(window, left, right, most))
+                found |= _has(joins, size, _around(window, left, right, most))
         if not found:
             return False
     return True
@@ -236,7 +243,7 @@ def _fill_joins(joins, data, offsets, slots):
             for i in range(max(start, at - 3), min(end, at + 3)):
                 window |= np.int64(data[i]) << 8 * (i - at + 3)
             for most in range(2, 4):
-                _set(joins, _around(window, min(at - start, most), min(end - at, most), most))
+                _set(joins, joins.size, _around(window, min(at - start, most), min(end - at, most), most))
 
 
 @primitive
@@ -249,30 +256,39 @@ def hash_bytes(data, start, end):
 
 
 @primitive
-def find_token(data, offsets, slots, text, start, end, hashed):
-    """The id of the token text[start:end], whose hash is given, or −1."""
-    slot = slot_of(hashed, slots.size // 2)
+def pointers(data, offsets, slots):
+    """A vocabulary as helpers take it: pointers to its parts, and the number of slots."""
+    return elements(data), elements(offsets), elements(slots), slots.size // 2
+
+
+@primitive
+def find_token(tokens, text, start, end, hashed):
+    """The id of the token text[start:end], whose hash is given, or −1; tokens: see `pointers`."""
+    data, offsets, slots, size = tokens
+    slot = slot_of(hashed, size)
     while slots[2 * slot + 1] != FREE:
         if slots[2 * slot] == hashed:
             token = slots[2 * slot + 1]
             first = offsets[token]
-            size = offsets[token + 1] - first
+            length = offsets[token + 1] - first
             same = 0
-            while same < size and size == end - start and data[first + same] == text[start + same]:
+            while same < length and length == end - start and data[first + same] == text[start + same]:
                 same += 1
-            if same == end - start == size:
+            if same == end - start == length:
                 return token
-        slot = next_slot(slot, slots.size // 2)
+        slot = next_slot(slot, size)
     return -1
 
 
 @kernel("i8[1] i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
 def _fill_slots(slots, twins, data, offsets, ids):
     twins[0] = -1
+    tokens = pointers(data, offsets, slots)
+    text = tokens[0]
     for i in range(ids.size):
         start, end = offsets[ids[i]], offsets[ids[i] + 1]
-        hashed = hash_bytes(data, start, end)
-        twin = find_token(data, offsets, slots, data, start, end, hashed)
+        hashed = hash_bytes(text, start, end)
+        twin = find_token(tokens, text, start, end, hashed)
         if twin >= 0:
             twins[0] = twin
             twins[1] = ids[i]
@@ -286,13 +302,15 @@ def _fill_slots(slots, twins, data, offsets, ids):
 
 @kernel("i8[1] <- u1[1] i8[1] i8[1] u1[1] i8[1]", parallel=False)
 def _find(ids, data, offsets, slots, text, cuts):
+    tokens, text = pointers(data, offsets, slots), elements(text)
     for i in range(ids.size):
         hashed = hash_bytes(text, cuts[i], cuts[i + 1])
-        ids[i] = find_token(data, offsets, slots, text, cuts[i], cuts[i + 1], hashed)
+        ids[i] = find_token(tokens, text, cuts[i], cuts[i + 1], hashed)
 
 
 @kernel("i8[1] u1[1] <- u1[1] i8[1] i8[1] i8[1] i8[1]", parallel=False)
 def _find_joined(made, joined, data, offsets, slots, left, right):
+    tokens, text = pointers(data, offsets, slots), elements(joined)
     for m in range(made.size):
         size = 0
         for i in range(offsets[left[m]], offsets[left[m] + 1]):
@@ -301,7 +319,7 @@ def _find_joined(made, joined, data, offsets, slots, left, right):
         for i in range(offsets[right[m]], offsets[right[m] + 1]):
             joined[size] = data[i]
             size += 1
-        made[m] = find_token(data, offsets, slots, joined, 0, size, hash_bytes(joined, 0, size))
+        made[m] = find_token(tokens, text, 0, size, hash_bytes(text, 0, size))
 
 
 @kernel("i8[2] i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
@@ -312,6 +330,8 @@ def _find_splits(rows, count, data, offsets, slots):
     parts of a token takes O(n).
     """
     n = 0
+    tokens = pointers(data, offsets, slots)
+    text = tokens[0]
     for at in range(slots.size // 2):
         token = slots[2 * at + 1]
         if token == FREE:
@@ -323,11 +343,11 @@ def _find_splits(rows, count, data, offsets, slots):
         for cut in range(start + 1, end):
             prefix = prefix * _BASE + np.uint64(data[cut - 1] + 1)
             power *= _INVERSE
-            left = find_token(data, offsets, slots, data, start, cut, np.int64(prefix))
+            left = find_token(tokens, text, start, cut, np.int64(prefix))
             if left < 0:
                 continue
             rest = np.int64(np.uint64(slots[2 * at]) - prefix * power)
-            right = find_token(data, offsets, slots, data, cut, end, rest)
+            right = find_token(tokens, text, cut, end, rest)
             if right >= 0:
                 rows[n, 0], rows[n, 1], rows[n, 2] = left, right, token
                 n += 1
@@ -337,8 +357,9 @@ def _find_splits(rows, count, data, offsets, slots):
 @kernel("i8[1] i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
 def _fill_pairs(table, present, twins, left, right, ranks):
     twins[0] = -1
+    known = ranks_of(table, present)
     for i in range(ranks.size):
-        twin = pair_rank(table, present, left[i], right[i])
+        twin = pair_rank(known, left[i], right[i])
         if twin != NO_RANK:
             twins[0] = twin
             twins[1] = i
@@ -348,10 +369,11 @@ def _fill_pairs(table, present, twins, left, right, ranks):
         while table[slot] != FREE:
             slot = next_slot(slot, table.size)
         table[slot] = key | ranks[i]
-        _set(present, key)
+        _set(present, present.size, key)
 
 
 @kernel("i4[1] <- i8[1] i8[1] i8[1]", parallel=False)
 def _fill_pairs_of_bytes(ranks, table, present, ids):
+    known = ranks_of(table, present)
     for i in range(ranks.size):
-        ranks[i] = pair_rank(table, present, ids[i >> 8], ids[i & 0xFF])
+        ranks[i] = pair_rank(known, ids[i >> 8], ids[i & 0xFF])
