@@ -11,14 +11,16 @@ EVERY = 10  # so many steps a row of a curve
 
 
 class Result(NamedTuple):
-    """Seconds of the work, in all and of each row, bytes of memory, the validation loss, and those of training steps;
-    where there are any."""
+    """Seconds of the work, in all and of each row, bytes of memory, the validation loss, and those of training steps,
+    of each row how much work it is and a hash of what came out; where there are any."""
 
     seconds: float
     memory: int
     loss: float | None = None
     rows: Mapping[str, float] = {}
     losses: Sequence[float] = ()
+    work: Mapping[str, int] = {}
+    ids: Mapping[str, str] = {}
 
 
 def compare(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
@@ -52,12 +54,12 @@ def sides(
         compared = not name.startswith(peer) if peer else name != best
         pair = (seconds[name], seconds[best]) if peer else (seconds[best], seconds[name])
         cells = [
-            f"{tokens / median:,.0f}" if tokens else f"{median:.1f}",
+            f"{tokens / median:,.0f}" if tokens else f"{median:.{1 if median >= 10 else 2}f}",
             "{:.2f} ({:.2f} to {:.2f})".format(*compare(*pair)) if compared else "",
             f"{statistics.median(memories) / 1e6:,.0f} MB",
         ]
         rows.append([name, *cells, *([f"{statistics.median(losses):.4f}"] if None not in losses else [])])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def speeds(results: dict[str, list[Result] | str], title: str, work: dict[str, int]) -> str:
@@ -74,7 +76,28 @@ def speeds(results: dict[str, list[Result] | str], title: str, work: dict[str, i
         rows.append([name, *cells, *(f"{ratio:.2f}" for ratio in ratios[-1])])
     for name, summary in (("geometric mean", statistics.geometric_mean), ("minimum", min)):
         rows.append([name, *[""] * len(able), *(f"{summary(column):.2f}" for column in zip(*ratios, strict=True))])
-    return _markdown(rows) + _unable(results)
+    return markdown(rows) + _unable(results)
+
+
+def rates(results: dict[str, list[Result] | str], title: str, unit: str, scale: float, only: str = "") -> str:
+    """Work a second of each side for each row (that ends in `only`), and how many times as long as each of Octavo's
+    the best peer takes."""
+    able = {name: done for name, done in results.items() if not isinstance(done, str)}
+    ours = [name for name in able if name.startswith("Octavo")]
+    peer = " or ".join(name for name in able if name not in ours)
+    rows = [[f"{title}, {unit}", *able, *(f"{peer} / {name}" for name in ours)]]
+    rows.append(["---"] * len(rows[0]))
+    ratios: list[list[float]] = []
+    for row, work in next(iter(able.values()))[0].work.items():
+        if not row.endswith(only):
+            continue
+        seconds = {name: statistics.median(result.rows[row] for result in done) for name, done in able.items()}
+        best = min(s for name, s in seconds.items() if name not in ours)
+        ratios.append([best / seconds[name] for name in ours])
+        rows.append([row, *(f"{work / s / scale:,.1f}" for s in seconds.values()), *(f"{r:.2f}" for r in ratios[-1])])
+    for name, summary in (("geometric mean", statistics.geometric_mean), ("minimum", min)):
+        rows.append([name, *[""] * len(able), *(f"{summary(column):.2f}" for column in zip(*ratios, strict=True))])
+    return markdown(rows) + _unable(results)
 
 
 def curves(results: dict[str, list[Result] | str], title: str, peer: str) -> str:
@@ -86,12 +109,12 @@ def curves(results: dict[str, list[Result] | str], title: str, peer: str) -> str
     for step in [1, *range(EVERY, len(theirs) + 1, EVERY)]:
         rows.append([str(step), f"{theirs[step - 1]:.4f}", *(f"{a[step - 1]:+.3%}" for a in apart.values())])
     rows.append(["largest difference", "", *(f"{np.abs(a).max():.3%}" for a in apart.values())])
-    return _markdown(rows) + _unable(results)
+    return markdown(rows) + _unable(results)
 
 
 def _unable(results: dict[str, list[Result] | str]) -> str:
     return "".join(f"\n\n{name}: {why}." for name, why in results.items() if isinstance(why, str))
 
 
-def _markdown(rows: list[list[str]]) -> str:
+def markdown(rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -11,6 +11,7 @@ from .. import __version__
 from .evaluate import evaluate
 from .generate import generate
 from .info import info
+from .tokenize import tokenize
 from .train import train
 from .warmup import warmup
 
@@ -66,5 +67,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, warmup, info):
+for _command in (train, generate, evaluate, tokenize, warmup, info):
     main.add_command(_command)

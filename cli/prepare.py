@@ -18,7 +18,7 @@ from ..tokenizer import Tokenizer
 from ..tokenizer import train as train_tokenizer
 from .load import require_memory
 from .presets import STANDARD_LIBRARY
-from .status import bar
+from .status import bar, following
 
 __all__ = ["prepare"]
 
@@ -69,12 +69,8 @@ def _tokenizer(kind: str, vocab_size: int | None, split: Split) -> Tokenizer:
     """Of the training text; characters of the whole text, since one that is missing cannot be encoded."""
     texts = [*split.train, *split.val] if kind == "chars" else split.train
     with bar("learning the tokenizer", vocab_size or 0, " merges") as shown:
-
-        def progress(done: int, asked: int) -> None:
-            shown.total = asked
-            shown.update(done - shown.n)
-
-        return train_tokenizer(kind, texts, vocab_size, progress=progress)
+        options = {"progress": following(shown)} if kind == "bpe" else {}
+        return train_tokenizer(kind, texts, vocab_size, **options)
 
 
 def _require_free(out: Path | None) -> None:

@@ -2,13 +2,13 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 from tqdm import tqdm
 
-__all__ = ["bar", "compilation_shown"]
+__all__ = ["bar", "compilation_shown", "following"]
 
 
 class _CompilationLine(logging.Handler):
@@ -53,6 +53,16 @@ def compilation_shown() -> Iterator[None]:
         log.setLevel(level)
 
 
-def bar(what: str, total: int, unit: str = "B") -> tqdm:
+def bar(what: str, total: int | None, unit: str = "B") -> tqdm:
     """A progress bar on standard error that goes when it is done; nothing where that is no terminal."""
     return tqdm(total=total, desc=what, unit=unit, unit_scale=True, leave=False, disable=None)
+
+
+def following(shown: tqdm) -> Callable[[int, int], None]:
+    """What moves a bar on when it is called with the numbers of things done and asked for."""
+
+    def progress(done: int, asked: int) -> None:
+        shown.total = asked
+        shown.update(done - shown.n)
+
+    return progress

@@ -46,6 +46,7 @@ def warmup(device: str, threads: int | None) -> None:
     handler = signal.signal(signal.SIGINT, _stop)
     try:
         with compilation_shown(), tempfile.TemporaryDirectory() as runs:
+            _rehearse_tokenizer()
             for number, (preset, changes) in enumerate(_REHEARSALS):
                 _rehearse(Path(runs, str(number)), preset, changes, place)
     finally:
@@ -59,6 +60,16 @@ def warmup(device: str, threads: int | None) -> None:
 
 def _stop(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _rehearse_tokenizer() -> None:
+    """Training, and a text for each thread."""
+    from ..kernels.device import threads
+    from ..tokenizer import BPETokenizer
+
+    tokenizer = BPETokenizer.train(_TEXT, 300)
+    tokenizer.decode(tokenizer.encode_batch([_TEXT * 40] * threads())[0])
+    tokenizer.encoder().push(_TEXT)
 
 
 def _rehearse(folder: Path, preset: str, changes: dict[str, Any], place: str) -> None:

@@ -168,8 +168,8 @@ CASES = [
     Case(
         "tokenizer changed",
         "eval run",
-        "does not match its fingerprint",
-        edit(TOKENIZER, "special_tokens", value=["x"]),
+        "does not match its checksum",
+        edit(TOKENIZER, "special_tokens", value={}),
     ),
     Case(
         "another run's tokenizer",

@@ -92,7 +92,7 @@ def test_no_room_for_a_checkpoint_keeps_the_old_one(place):
 def test_no_room_for_metrics_or_a_new_run(place):
     before = contents(place)
     with file_limit(len(before["run/metrics.jsonl"]) + 200):
-        check(octavo("train", "text.py", *TINY, "--out", "new"), "cannot write .*train.tokens: File too large")
+        check(octavo("train", "text.py", *TINY, "--out", "new"), "cannot write .*new/tokenizer.json: File too large")
     assert contents(place) == before and not (place / "new").exists()
     (place / WEIGHTS).write_bytes(before[WEIGHTS])
     metrics = Metrics("run/metrics.jsonl")

@@ -45,6 +45,8 @@ def files(tmp_path_factory):
     run = Run(tmp_path_factory.mktemp("good"))
     bpe = tokenizer.train("bpe", "the cat and the hat and the rat" * 5, vocab_size=270)
     bpe.save(run.tokenizer)
+    tokenizer.huggingface.export(bpe, run.folder / "huggingface.json")
+    tokenizer.tiktoken.export(bpe, run.folder / "ranks.tiktoken")
     write_tokens(run.train, ["the cat, " * 40], bpe)
     run.write_config(SHAPE, TrainConfig(steps=200), "a text")
     model = GPT(SHAPE)
@@ -63,6 +65,8 @@ READERS = {
     "checkpoint": read_checkpoint,
     "train": lambda path: TokenFile(path).bytes_per_token,
     "tokenizer": lambda path: tokenizer.load(path).encode("the hat"),
+    "huggingface.json": lambda path: tokenizer.load(path).encode("the hat"),
+    "ranks.tiktoken": lambda path: tokenizer.load(path, pattern="gpt2").encode("the hat"),
     "config": lambda path: Run(path.parent).read_config(),
     "metrics": read_metrics,
 }
@@ -132,12 +136,12 @@ def metadata_mangled(path: Path, data: bytes, draw: random.Random) -> None:
 
 @pytest.mark.parametrize("kind", READERS)
 def test_mangled_files_are_read_or_refused_in_one_line(kind, files, tmp_path):
-    good: Path = getattr(files, kind)
+    good: Path = getattr(files, kind, files.folder / kind)
     data, path = good.read_bytes(), tmp_path / good.name
     draw, ends = random.Random(kind), Counter()
     for number in range(300):
         path.write_bytes(data)
-        if number % 2:
+        if number % 2 or kind == "ranks.tiktoken":
             path.write_bytes(bytes_mangled(data, draw))
         elif kind == "checkpoint" and number % 4:
             metadata_mangled(path, data, draw)

@@ -52,10 +52,10 @@ def test_a_table_of_sides_against_a_peer(table):
     assert table.sides(results, "Work", peer="peer").splitlines() == [
         "| Work | seconds | best peer / this | peak memory |",
         "| --- | --- | --- | --- |",
-        "| Octavo float32 | 2.0 | 2.00 (2.00 to 2.00) | 1 MB |",
-        "| Octavo int8 | 1.0 | 4.00 (4.00 to 4.00) | 1 MB |",
-        "| peer float32 | 5.0 |  | 1 MB |",
-        "| peer bf16 | 4.0 |  | 1 MB |",
+        "| Octavo float32 | 2.00 | 2.00 (2.00 to 2.00) | 1 MB |",
+        "| Octavo int8 | 1.00 | 4.00 (4.00 to 4.00) | 1 MB |",
+        "| peer float32 | 5.00 |  | 1 MB |",
+        "| peer bf16 | 4.00 |  | 1 MB |",
     ]
 
 

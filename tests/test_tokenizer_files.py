@@ -75,15 +75,31 @@ def test_our_own_form_keeps_everything(trained, llama, tmp_path):
         assert again.merges is None if tok.merges is None else np.array_equal(again.merges, tok.merges)
 
 
-def test_what_training_makes_is_written_as_ever(trained, tmp_path):
+@pytest.mark.parametrize(
+    "change, cause",
+    [
+        ({"tokens": ["a"], "special_tokens": {}}, "255 of the 256 bytes are no tokens"),
+        ({"tokens": ["a", 7]}, "every token should be a string"),
+        ({"tokens": ["▁"]}, "which stands for no byte"),
+        ({"merges": [1, 2, 3]}, '"merges" should be a list of ids, two for each merge'),
+        ({"merges": [[1, 2]]}, '"merges" should be a list of ids, two for each merge'),
+        ({"merges": [1 << 70, 2]}, "merges must be integers"),
+        ({"merges": [1, 5000]}, "merge 0 joins ids 1 and 5000, not both of which are tokens"),
+        ({"merges": [1, 2]}, "which is no token"),
+        ({"merges": None}, "does not match its checksum"),
+        ({"special_tokens": {"<|x|>": 3}}, "has id 3, where tokens does not hold its bytes"),
+        ({"pattern": "("}, "nor a regular expression"),
+        ({"normalizer": "NFKC"}, "'NFKC'"),
+        ({"whole_words": 1}, 'the field "whole_words" should be bool, not int'),
+        ({"begin": [5000]}, "id 5000 is outside the vocabulary"),
+    ],
+)
+def test_our_own_form_is_checked(change, cause, trained, tmp_path):
     path = tmp_path / "tokenizer.json"
     trained.save(path)
-    document = json.loads(path.read_text())
-    assert document.keys() == {"format", "version", "kind", "merges", "special_tokens", "fingerprint"}
-    path.write_text(json.dumps(document | {"version": 1}))
-    same(trained, tokenizer.load(path))
-    tiny = BPETokenizer.from_merges([(64, 65)])
-    assert tiny.fingerprint == "c3f072a56e3f0add"  # that of version 1: token files hold it
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))}.*{re.escape(cause)}"):
+        tokenizer.load(path)
 
 
 def test_tiktokens_files(trained, llama, tmp_path):

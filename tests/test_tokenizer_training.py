@@ -111,7 +111,7 @@ def naive_training(words, n_merges, min_frequency, max_token_length):
 
 @pytest.mark.parametrize("min_frequency, max_token_length", [(0, 99), (4, 99), (1, 2), (2, 3), (0, 7)])
 def test_limits_follow_the_definition(min_frequency, max_token_length):
-    for text in (random_text(60, 3), random_text(60, 4, "ab"), "aaaaaaa aaaa aaa" * 3):
+    for text in (random_text(60, 3), random_text(60, 4, "ab"), "aaaaaaa aaaa aaa" * 3, "abababab babab"):
         n = 300
         tok = BPETokenizer.train(
             text,

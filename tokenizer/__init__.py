@@ -93,6 +93,5 @@ def _parse(data: bytes, pattern: str | None, special_tokens: Mapping[str, int] |
     if kind not in _KINDS:
         raise ValueError(f"unknown kind {kind!r}; this Octavo reads {', '.join(_KINDS)}")
     tokenizer = _KINDS[kind].from_fields(document)
-    if tokenizer.fingerprint != files.field(document, "fingerprint", str):
-        raise ValueError("the content does not match its fingerprint: the file was changed after it was saved")
+    files.check(data, document)
     return tokenizer

@@ -154,7 +154,7 @@ class Tokenizer(ABC):
             raise ValueError(f'errors must be "replace" or "strict", got {errors!r}')
         data = decode(ids, self._data, self._offsets)
         try:
-            return str(data, "utf-8", errors)  # type: ignore[arg-type]
+            return str(data, "utf-8", errors)  # type: ignore[call-overload]
         except UnicodeDecodeError as error:
             where = f"at byte {error.start} ({error.reason})"
             raise ValueError(f'these ids are not UTF-8 {where}; errors="replace" puts U+FFFD there') from None

@@ -8,17 +8,17 @@ Source: Sennrich et al. 2016, https://arxiv.org/abs/1508.07909; on bytes, Radfor
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import files
 from .base import Ids, Specials, Tokenizer, texts_of, utf8
 from .count import count_words
 from .encode import Encoder
-from .files import field
 from .learn import Pair, Progress, learn_merges
 from .patterns import find
 from .spelling import spell, unspell
@@ -84,7 +84,8 @@ class BPETokenizer(Tokenizer):
             raise ValueError(f'normalizer must be "NFC" or None, got {normalizer!r}')
         self.normalizer = normalizer
         self.begin = tuple(begin)
-        self.decode_bytes(self.begin)
+        if self.begin:
+            self.decode_bytes(self.begin)  # refuses what is no id
         self.merges = None if merges is None else _pairs(merges)
         self.pattern = find(pattern).name or pattern
         self.whole_words = whole_words
@@ -228,22 +229,32 @@ class BPETokenizer(Tokenizer):
         return StreamEncoder(encode, Settled(find(self.pattern), self.normalizer, marked, refused))
 
     def _fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {"merges": None if self.merges is None else self.merges.tolist()}
-        if self.merges is not None and self._numbered_as_by_training(self.merges):
-            fields["special_tokens"] = list(self.special_tokens)
-        else:
-            fields |= {"tokens": spell(self.token_bytes), "special_tokens": self.special_tokens}
+        merges = None if self.merges is None else self.merges.ravel().tolist()
+        fields = {"tokens": spell(self.token_bytes), "merges": merges, "special_tokens": self.special_tokens}
+        return fields | self._options()
+
+    def _options(self) -> dict[str, Any]:
+        """What is not as in version 1 of the files."""
         options = {name: getattr(self, name) for name in _OPTIONS} | {"begin": list(self.begin)}
-        return fields | {name: value for name, value in options.items() if value != _OPTIONS[name]}
+        return {name: value for name, value in options.items() if value != _OPTIONS[name]}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits, the same for equal tokenizers only; those that version 1 had as well keep theirs."""
+        if self.merges is None or not self._numbered_as_by_training(self.merges):
+            return super().fingerprint
+        pairs = [*zip(*self.merges.T.tolist(), strict=True)]
+        fields = {"kind": self.kind, "merges": pairs, "special_tokens": list(self.special_tokens)}
+        return files.fingerprint(fields | self._options())
 
     def _numbered_as_by_training(self, merges: NDArray[np.int64]) -> bool:
-        tokens, specials = self.token_bytes, [*map(utf8, self.special_tokens)]
-        count = 256 + len(merges)
+        tokens, count = self.token_bytes, 256 + len(merges)
         return (
             b"".join(tokens[:256]) == BYTES
-            and tokens[count:] == specials
+            and tokens[count:] == [*map(utf8, self.special_tokens)]
             and [*self.special_tokens.values()] == list(range(count, len(tokens)))
-            and tokens[256:count] == [tokens[left] + tokens[right] for left, right in merges.tolist()]
+            and tokens[256:count]
+            == [tokens[left] + tokens[right] for left, right in zip(*merges.T.tolist(), strict=True)]
         )
 
     @classmethod
@@ -251,12 +262,18 @@ class BPETokenizer(Tokenizer):
         options = {}
         for name, default in _OPTIONS.items():
             if name in document:
-                options[name] = field(document, name, str if default is None else type(default))
-        if "tokens" not in document:
-            return cls.from_merges(field(document, "merges", list), field(document, "special_tokens", list), **options)
-        merges = None if document.get("merges", ()) is None else field(document, "merges", list)
-        tokens = unspell(field(document, "tokens", list))
-        return cls(tokens, merges, field(document, "special_tokens", dict), **options)
+                options[name] = files.field(document, name, str if default is None else type(default))
+        if document.get("version") == 1:
+            merges, specials = (files.field(document, name, list) for name in ("merges", "special_tokens"))
+            return cls.from_merges(merges, specials, **options)
+        tokens = unspell(files.field(document, "tokens", list))
+        pairs = None
+        if document.get("merges", ()) is not None:
+            ids = files.field(document, "merges", list)
+            if not set(map(type, ids)) <= {int} or len(ids) % 2:
+                raise ValueError('"merges" should be a list of ids, two for each merge')
+            pairs = np.array(ids).reshape(-1, 2)
+        return cls(tokens, pairs, files.field(document, "special_tokens", dict), **options)
 
 
 def _at_least(smallest: int, given: Any, name: str, why: str = "") -> None:
@@ -276,19 +293,22 @@ def _pairs(merges: ArrayLike) -> NDArray[np.int64]:
 def _tokens(merges: Sequence[Pair]) -> list[bytes]:
     """The bytes of all ids, checked: ids exist before they are used, and no two are the same."""
     tokens = [BYTES[i : i + 1] for i in range(256)]
-    known, total = set(tokens), 0
+    made: dict[bytes, int] = {}
+    total = 0
     for m, pair in enumerate(merges):
-        if not isinstance(pair, (list, tuple)) or [type(i) for i in pair] != [int, int]:
-            raise ValueError(f"merge {m} should be two integer ids, not {pair!r:.80}")
-        left, right = pair
-        if not (0 <= left < len(tokens) and 0 <= right < len(tokens)):
-            raise ValueError(f"merge {m} joins ids {left} and {right}, but only 0 to {len(tokens) - 1} exist by then")
-        total += len(tokens[left]) + len(tokens[right])
+        try:
+            left, right = pair
+            if not (type(left) is type(right) is int):
+                raise TypeError
+        except (TypeError, ValueError):
+            raise ValueError(f"merge {m} should be two integer ids, not {pair!r:.80}") from None
+        if not (0 <= left < 256 + m and 0 <= right < 256 + m):
+            raise ValueError(f"merge {m} joins ids {left} and {right}, but only 0 to {255 + m} exist by then")
+        token = tokens[left] + tokens[right]
+        total += len(token)
         if total > _MAX_TOKEN_BYTES:
             raise ValueError(f"the tokens up to merge {m} take over {_MAX_TOKEN_BYTES} bytes")
-        token = tokens[left] + tokens[right]
-        if token in known:
+        if made.setdefault(token, m) != m:
             raise ValueError(f"merge {m} makes {token!r} a second time")
         tokens.append(token)
-        known.add(token)
     return tokens

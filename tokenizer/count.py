@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import kernel, primitive, subroutine
-from ..kernels.cpu.simd import eight_bytes
+from ..kernels.cpu.simd import eight_bytes, elements
 from ..kernels.device import threads
 from .base import utf8
 from .patterns import Pattern
@@ -47,10 +47,10 @@ class Words:
     """
 
     def __init__(self, pattern: Pattern, memory: int) -> None:
-        self._pattern, self._memory = pattern, memory
+        self._pattern, self._memory = pattern, min(memory, _BYTES_A_PLACE << 31)  # places are uint32
         self._table, self._kept = _table(_SLOTS), np.empty(1 << 16, np.uint8)
         self._sizes = np.zeros(3, np.int64)  # slots in use, bytes in use, bytes of all words with one beside each
-        self._tables = np.empty((threads(), 0, 4), np.uint64)
+        self._dropped = False
 
     def __len__(self) -> int:
         return int(self._sizes[0])
@@ -96,7 +96,8 @@ class Words:
         counts = np.sort(counts[counts > 0])
         least = int(counts[counts.size // 2]) + 1
         self._pour_into(self._table.shape[0], self._kept.size, least)
-        log.warning(
+        log.log(
+            logging.INFO if self._dropped else logging.WARNING,
             "%d distinct words do not fit in memory=%d: those that had occurred fewer than %d times were dropped, "
             "%d are left; merges of rare words may differ from those of more memory",
             counts.size,
@@ -104,6 +105,7 @@ class Words:
             least,
             len(self),
         )
+        self._dropped = True
 
     def laid_out(
         self, byte_ids: NDArray[np.int32], end: int
@@ -169,7 +171,7 @@ def _share(pieces, state, text, ends, classes, code):
         if share + 1 < shares and target < ends[piece]:
             while text[target] & 0xC0 == 0x80:
                 target -= 1
-            cut = safe_cut(text, start, target, classes, code) if target > start else start
+            cut = safe_cut(elements(text), start, target, elements(classes), code) if target > start else start
             if cut > start:
                 pieces[n] = start = cut
                 n += 1
@@ -212,67 +214,81 @@ def _same(first, at, second, start, length):
 
 
 @primitive
-def _slot(table, owned, low, high, text, start):
-    """The slot of a word, or the free one where it belongs; bytes of long words are compared."""
+def _slot(table, last, owned, low, high, text, start):
+    """Where the slot of a word begins, or of the free one where it belongs; the last slot begins at `last`.
+
+    Of long words the bytes are compared, those in the table with those in `text`.
+    """
     hashed = (low ^ low >> np.uint64(32)) * _SPREAD ^ high * _MIX
-    mask = table.shape[0] - 1
-    at = np.int64((hashed ^ hashed >> np.uint64(32)) * _SPREAD >> np.uint64(32)) & mask
-    while table[at, _COUNT]:
+    at = np.int64((hashed ^ hashed >> np.uint64(32)) * _SPREAD >> np.uint64(32)) & last
+    while table[at + _COUNT]:
         if (
-            table[at, _LOW] == low
-            and table[at, _HIGH] == high
-            and (high < _LONG or _same(owned, np.int64(table[at, _PLACE]), text, start, np.int64(high ^ _LONG)))
+            table[at + _LOW] == low
+            and table[at + _HIGH] == high
+            and (high < _LONG or _same(owned, np.int64(table[at + _PLACE]), text, start, np.int64(high ^ _LONG)))
         ):
             break
-        at = (at + 1) & mask
+        at = (at + 4) & last
     return at
 
 
 @subroutine
-def _count_share(table, state, text, pieces, classes, code):
-    at, piece, last, used, size = state[0], state[1], state[2], 0, 0
-    most = table.shape[0] * 2 // 3
-    while piece < last and used < most:
+def _count_share(table, slots, text, pieces, classes, code, at, piece, end_piece):
+    """Count from `at` until the pieces end or two thirds of the slots are in use."""
+    used, size, last, most = 0, 0, 4 * (slots - 1), slots * 2 // 3
+    while piece < end_piece and used < most:
         end = pieces[piece]
         while at < end and used < most:
             after = word_end(text, at, end, classes, code)
             low, high = _key(text, at, after - at)
-            slot = _slot(table, text, low, high, text, at)
-            if not table[slot, _COUNT]:
-                table[slot, _LOW], table[slot, _HIGH], table[slot, _PLACE] = low, high, np.uint64(at)
+            slot = _slot(table, last, text, low, high, text, at)
+            if not table[slot + _COUNT]:
+                table[slot + _LOW], table[slot + _HIGH], table[slot + _PLACE] = low, high, np.uint64(at)
                 used += 1
                 size += after - at if high >= _LONG else 0
-            table[slot, _COUNT] += _ONE
+            table[slot + _COUNT] += _ONE
             at = after
         piece += at == end
-    state[0], state[1], state[3], state[4] = at, piece, used, size
+    return at, piece, used, size
 
 
 @kernel("u8[3] i8[2] <- u1[1] i8[1] u1[1] i8")
 def _count(tables, state, text, pieces, classes, code):
     """Each thread counts the words of its pieces until its table is two thirds full."""
     for share in numba.prange(tables.shape[0]):
-        _count_share(tables[share], state[share], text, pieces, classes, code)
+        at, piece, used, size = _count_share(
+            elements(tables[share]),
+            tables.shape[1],
+            elements(text),
+            elements(pieces),
+            elements(classes),
+            code,
+            state[share, _AT],
+            state[share, _PIECE],
+            state[share, _LAST],
+        )
+        state[share, _AT], state[share, _PIECE], state[share, _USED], state[share, _BYTES] = at, piece, used, size
 
 
 @kernel("u8[2] u1[1] i8[1] <- u8[2] u1[1] u8", parallel=False)
 def _pour(table, kept, sizes, source, text, least):
     """Add the words that occur at least so often in another table, whose long words stand in `text`."""
+    to, owned, words, last = elements(table), elements(kept), elements(text), 4 * (table.shape[0] - 1)
     for i in range(source.shape[0]):
         count, low, high, start = source[i, _COUNT], source[i, _LOW], source[i, _HIGH], np.int64(source[i, _PLACE])
         if count >= least:
-            slot = _slot(table, kept, low, high, text, start)
-            if not table[slot, _COUNT]:
-                table[slot, _LOW], table[slot, _HIGH], table[slot, _PLACE] = low, high, np.uint64(sizes[1])
+            slot = _slot(to, last, owned, low, high, words, start)
+            if not to[slot + _COUNT]:
+                to[slot + _LOW], to[slot + _HIGH], to[slot + _PLACE] = low, high, np.uint64(sizes[1])
                 length = np.int64(high >> np.uint64(56))
                 if high >= _LONG:
                     length = np.int64(high ^ _LONG)
                     for j in range(length):
-                        kept[sizes[1] + j] = text[start + j]
+                        owned[sizes[1] + j] = words[start + j]
                     sizes[1] += length
                 sizes[0] += 1
                 sizes[2] += length + 1
-            table[slot, _COUNT] += count
+            to[slot + _COUNT] += count
 
 
 @kernel("i8[1] u4[1] i4[1] i8[1] <- u8[2] u1[1] i4[1] i4", parallel=False)

@@ -1,8 +1,8 @@
 """One JSON file per tokenizer: how it is written whole or not at all, and read with suspicion.
 
-The document names its format, version and kind, and carries the fingerprint of its content, so that no
-change goes unnoticed. What the other fields hold is the business of each kind; those that are left out have the value
-that they had before there was such a field, so that version 1 is read as it is.
+The document names its format, version and kind, and ends with a checksum of all bytes before it, so that no change
+goes unnoticed. What the other fields hold is the business of each kind. Version 1 had a fingerprint instead, pairs of
+ids for merges, and a list of special tokens, from which ids and bytes followed; it is still read.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from ..kernels.files import atomic_write
 
 FORMAT = "octavo-tokenizer"
 VERSION = 2
+_CHECKSUM = b',"checksum"'
 
 T = TypeVar("T")
 
@@ -22,7 +23,11 @@ T = TypeVar("T")
 def fingerprint(fields: dict[str, Any]) -> str:
     """The first 16 hex digits of the SHA-256 of the fields as canonical JSON."""
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    return _digest(canonical.encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
@@ -31,9 +36,10 @@ def write(path: str | os.PathLike[str], fields: dict[str, Any]) -> None:
     Raises:
         FileNotFoundError: the folder does not exist.
     """
-    document = {"format": FORMAT, "version": VERSION, **fields, "fingerprint": fingerprint(fields)}
+    document = {"format": FORMAT, "version": VERSION, **fields}
+    data = json.dumps(document, separators=(",", ":")).encode()[:-1]
     with atomic_write(path) as file:
-        file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        file.write(data + _CHECKSUM + b':"' + _digest(data).encode() + b'"}\n')
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
@@ -62,6 +68,17 @@ def parse(data: bytes) -> dict[str, Any]:
     if document.get("format") == FORMAT and document.get("version") not in range(1, VERSION + 1):
         raise ValueError(f"version {document.get('version')!r}; this Octavo reads 1 to {VERSION}")
     return document
+
+
+def check(data: bytes, document: dict[str, Any]) -> None:
+    """ValueError where the content of our own file, read as `document`, does not match its checksum."""
+    if document["version"] == 1:
+        name, others = "fingerprint", ("format", "version", "fingerprint")
+        found = fingerprint({key: value for key, value in document.items() if key not in others})
+    else:
+        name, found = "checksum", _digest(data[: data.rfind(_CHECKSUM)])
+    if field(document, name, str) != found:
+        raise ValueError(f"the content does not match its {name}: the file was changed after it was saved")
 
 
 def field(document: dict[str, Any], name: str, expected: type[T]) -> T:

@@ -6,7 +6,6 @@ What a file asks for beyond that is refused, not left out in silence: other ids 
 import json
 import os
 import re
-from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -150,19 +149,16 @@ def _vocabulary(model: dict[str, Any]) -> dict[str, int]:
 def _merges(model: dict[str, Any], ids: dict[str, int]) -> "np.ndarray[Any, Any]":
     """Pairs of ids; the file has "left right", since 2024 also ["left", "right"]."""
     merges = field(model, "merges", list)
-    rows: Iterable[Any] = merges
-    if merges and isinstance(merges[0], str):
-        rows = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
-    pairs: list[int] = []
-    for number, row in enumerate(rows):
-        try:
-            left, right = row
-            pairs += ids[left], ids[right]
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(
-                f"merge {number}, {merges[number]!a:.80}, should name two tokens of the vocabulary"
-            ) from None
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    found: list[int] = []
+    try:
+        for merge in merges:
+            left, right = merge.split(" ") if isinstance(merge, str) else merge
+            found.append(ids[left])
+            found.append(ids[right])
+    except (KeyError, TypeError, ValueError):
+        number = len(found) // 2
+        raise ValueError(f"merge {number}, {merges[number]!a:.80}, should name two tokens of the vocabulary") from None
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def _pattern(part: Any) -> str:

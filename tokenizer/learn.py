@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import kernel, primitive, subroutine
+from ..kernels.cpu.simd import elements
 from .count import Words
 from .words import BYTES
 
@@ -83,33 +84,32 @@ def _most(pairs: NDArray[np.int64]) -> int:
 
 
 @primitive
-def _slot(pairs, key):
-    """The slot of a pair, or the free one where it belongs."""
-    hashed = np.uint64(key) * _SPREAD
-    mask = pairs.shape[0] - 1
-    at = np.int64(hashed >> np.uint64(32)) & mask
-    while pairs[at, _KEY] != key and pairs[at, _KEY] != _FREE:
-        at = (at + 1) & mask
+def _slot(pairs, last, key):
+    """Where the slot of a pair begins, or of the free one where it belongs; the last slot begins at `last`."""
+    at = np.int64(np.uint64(key) * _SPREAD >> np.uint64(32)) & last
+    while pairs[at + _KEY] != key and pairs[at + _KEY] != _FREE:
+        at = (at + 4) & last
     return at
 
 
 @primitive
 def _before(queue, i, j):
-    if queue[i, 1] != queue[j, 1]:
-        return queue[i, 1] > queue[j, 1]
-    return queue[i, 0] < queue[j, 0]
+    if queue[2 * i + 1] != queue[2 * j + 1]:
+        return queue[2 * i + 1] > queue[2 * j + 1]
+    return queue[2 * i] < queue[2 * j]
 
 
 @primitive
 def _swap(queue, i, j):
-    key, count = queue[i, 0], queue[i, 1]
-    queue[i, 0], queue[i, 1] = queue[j, 0], queue[j, 1]
-    queue[j, 0], queue[j, 1] = key, count
+    for column in range(2):
+        kept = queue[2 * i + column]
+        queue[2 * i + column] = queue[2 * j + column]
+        queue[2 * j + column] = kept
 
 
 @subroutine
 def _push(queue, size, key, count):
-    queue[size, 0], queue[size, 1] = key, count
+    queue[2 * size], queue[2 * size + 1] = key, count
     at = size
     while at > 0 and _before(queue, at, (at - 1) >> 1):
         _swap(queue, at, (at - 1) >> 1)
@@ -119,7 +119,7 @@ def _push(queue, size, key, count):
 @subroutine
 def _sink(queue, size):
     """Put the first of a heap in its place."""
-    at = 0
+    at = np.int64(0)
     while 2 * at + 1 < size:
         child = 2 * at + 1
         if child + 1 < size and _before(queue, child + 1, child):
@@ -140,12 +140,13 @@ def _begin(places, pairs, state, ids, word, counts):
             total[pair] += counts[word[place]]
             length[pair] += 1
     start = used = 0
+    table, last = elements(pairs), 4 * (pairs.shape[0] - 1)
     for pair in range(1 << 16):
         if length[pair]:
             key = np.int64(pair >> 8) << 32 | (pair & 0xFF)
-            at = _slot(pairs, key)
-            pairs[at, _KEY], pairs[at, _COUNT] = key, total[pair]
-            pairs[at, _START], pairs[at, _LENGTH] = start, length[pair]
+            at = _slot(table, last, key)
+            table[at + _KEY], table[at + _COUNT] = key, total[pair]
+            table[at + _START], table[at + _LENGTH] = start, length[pair]
             used += 1
             start, length[pair] = start + length[pair], start
     for place in range(ids.size - 1):
@@ -160,31 +161,30 @@ def _begin(places, pairs, state, ids, word, counts):
 def _refill(pairs, state, old):
     """Take over the pairs that still occur; the queue starts afresh, with the same floor."""
     used = 0
+    table, last = elements(pairs), 4 * (pairs.shape[0] - 1)
     for i in range(old.shape[0]):
         if old[i, _COUNT] > 0:
-            at = _slot(pairs, old[i, _KEY])
+            at = _slot(table, last, old[i, _KEY])
             for column in range(4):
-                pairs[at, column] = old[i, column]
+                table[at + column] = old[i, column]
             used += 1
     state[_USED], state[_FULL], state[_QUEUED], state[_FLOOR] = used, 0, 0, 2 * state[_FLOOR] + 1
 
 
 @subroutine
-def _look_through(pairs, queue, floor, least):
+def _look_through(pairs, last, queue, floor, least):
     """Fill the empty queue with the pairs that occur at least `floor` times, or half as often, and so on."""
-    while floor > least:
-        most = size = 0
-        for at in range(pairs.shape[0]):
-            if pairs[at, _COUNT] > most:
-                most = pairs[at, _COUNT]
+    size = np.int64(0)
+    while floor > least and size == 0:
+        most = np.int64(0)
+        for at in range(0, last + 4, 4):
+            most = max(most, pairs[at + _COUNT])
         floor = max(min(floor - 1, most) >> 1, least)
-        for at in range(pairs.shape[0]):
-            if pairs[at, _COUNT] >= floor:
-                _push(queue, size, pairs[at, _KEY], pairs[at, _COUNT])
+        for at in range(0, last + 4, 4):
+            if pairs[at + _COUNT] >= floor:
+                _push(queue, size, pairs[at + _KEY], pairs[at + _COUNT])
                 size += 1
-        if size:
-            return size, floor
-    return 0, floor
+    return size, floor
 
 
 @subroutine
@@ -210,35 +210,38 @@ def _merge(merges, lengths, ids, places, pairs, queue, beside, state, word, coun
     at how many places, then where the next of these goes in the new pair's list.
     """
     done, filled, used, size, floor = state[0], state[1], state[2], state[3], state[4]
+    table, last, heap = elements(pairs), 4 * (pairs.shape[0] - 1), elements(queue)
     touched = np.empty(2 * (256 + goal), np.int64)
     while done < goal:
         if size == 0:
-            size, floor = _look_through(pairs, queue, floor, max(least, 1))
+            size, floor = _look_through(table, last, heap, floor, max(least, 1))
             if size == 0:
                 break
-        key = queue[0, 0]
-        top = _slot(pairs, key)
-        count = pairs[top, _COUNT] if pairs[top, _KEY] == key else 0
-        if count == queue[0, 1] and used + min(2 * pairs[top, _LENGTH], 2 * (256 + done)) > queue.shape[0]:
+        key = heap[0]
+        top = _slot(table, last, key)
+        count = table[top + _COUNT] if table[top + _KEY] == key else 0
+        stale = count != heap[1]
+        if not stale and used + 2 * min(table[top + _LENGTH], 256 + done) > queue.shape[0]:
             state[_FULL] = 1
             break
-        stale = count != queue[0, 1]
         if stale and count >= floor:
-            queue[0, 1] = count
-            _sink(queue, size)
+            heap[1] = count
+            _sink(heap, size)
             continue
         size -= 1
-        queue[0, 0], queue[0, 1] = queue[size, 0], queue[size, 1]
-        _sink(queue, size)
+        heap[0], heap[1] = heap[2 * size], heap[2 * size + 1]
+        _sink(heap, size)
         if stale:
             continue
 
         left, right, new = key >> 32, key & 0xFFFFFFFF, 256 + done
         merges[done, 0], merges[done, 1] = left, right
         lengths[new] = lengths[left] + lengths[right]
-        start = pairs[top, _START]
-        joined = _join(ids, places, lengths, start, pairs[top, _LENGTH], left, right, new)
-        pairs[top, _COUNT] = 0
+        start = table[top + _START]
+        joined = _join(
+            elements(ids), elements(places), elements(lengths), start, table[top + _LENGTH], left, right, new
+        )
+        table[top + _COUNT] = 0
         done += 1
 
         n_touched = 0
@@ -259,19 +262,19 @@ def _merge(merges, lengths, ids, places, pairs, queue, beside, state, word, coun
             times, length = beside[side, other, 0], beside[side, other, 1]
             beside[side, other, 0], beside[side, other, 1] = 0, -1
             old = right << 32 | (left if other == new else other) if side else other << 32 | left
-            at = _slot(pairs, old)
-            if pairs[at, _KEY] == old:
-                pairs[at, _COUNT] -= times
+            at = _slot(table, last, old)
+            if table[at + _KEY] == old:
+                table[at + _COUNT] -= times
             if lengths[other] + lengths[new] <= longest and times >= least:
                 key = new << 32 | other if side else other << 32 | new
-                at = _slot(pairs, key)
-                pairs[at, _KEY], pairs[at, _COUNT] = key, times
-                pairs[at, _START], pairs[at, _LENGTH] = filled, length
+                at = _slot(table, last, key)
+                table[at + _KEY], table[at + _COUNT] = key, times
+                table[at + _START], table[at + _LENGTH] = filled, length
                 beside[side, other, 1] = filled
                 filled += length
                 used += 1
                 if times >= floor:
-                    _push(queue, size, key, times)
+                    _push(heap, size, key, times)
                     size += 1
 
         for i in range(start, start + joined):

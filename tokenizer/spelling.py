@@ -29,6 +29,8 @@ def spell(tokens: Sequence[bytes]) -> list[str]:
 
 def unspell(spelled: Sequence[str]) -> list[bytes]:
     """The tokens that `spell` made text of; ValueError for what it cannot have made."""
+    if not set(map(type, spelled)) <= {str}:
+        raise ValueError("every token should be a string")
     codes = np.frombuffer("".join(spelled).encode("utf-32-le", "surrogatepass"), "<u4")
     values = _SPELLED[np.minimum(codes, len(_SPELLED) - 1)]
     ends = list(accumulate(map(len, spelled), initial=0))

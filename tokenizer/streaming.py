@@ -88,17 +88,17 @@ class Settled:
     ) -> None:
         self._pattern = pattern
         self._normalizer = normalizer
-        self._marked, self._refused = any_of(marked), any_of(refused)
+        self._marked, self._refused = (any_of(texts) if texts else None for texts in (marked, refused))
         self._begun = {text[:end] for text in (*marked, *refused) for end in range(1, len(text))}
         self._longest = max(map(len, self._begun), default=0)
 
     def __call__(self, text: str) -> int:
-        if self._refused.search(text):
+        if self._refused and self._refused.search(text):
             return len(text)  # encoding it says what is wrong
         tail = range(max(len(text) - self._longest, 0), len(text))
         end = next((at for at in tail if text[at:] in self._begun), len(text))
         begin = 0
-        for match in self._marked.finditer(text):
+        for match in self._marked.finditer(text) if self._marked else ():
             if match.end() > end:
                 end = min(match.start(), end)
                 break
@@ -131,5 +131,5 @@ def stands_apart(character: str) -> bool:
 
 
 def any_of(texts: Collection[str]) -> "re.Pattern[str]":
-    """The longest of the texts that stands at a place, in a group; nothing where there are none."""
-    return re.compile(f"({'|'.join(map(re.escape, sorted(texts, key=len, reverse=True)))})" if texts else r"(?!)")
+    """The longest of the texts that stands at a place, in a group."""
+    return re.compile(f"({'|'.join(map(re.escape, sorted(texts, key=len, reverse=True)))})")
