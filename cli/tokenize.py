@@ -81,7 +81,14 @@ _allow_special = option(
 @option(
     "--min-frequency", type=int, default=1, show_default=True, group="Learning", help="Merge no pair that is rarer."
 )
-@option("--max-token-length", type=int, group="Learning", help="The most bytes that a token may have. [any number]")
+@option(
+    "--max-token-length",
+    type=int,
+    default=1 << 16,
+    show_default=True,
+    group="Learning",
+    help="The most bytes that a merge may make.",
+)
 @option(
     "--memory",
     type=int,

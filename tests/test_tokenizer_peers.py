@@ -77,7 +77,7 @@ def test_merges_equal_those_of_hugging_face(ours, theirs):
 def test_training_with_other_patterns_and_limits_equals_that_of_hugging_face(pattern, limits, text):
     import tokenizers
 
-    longest, frequency = limits.get("longest"), limits.get("min_frequency", 0)
+    longest, frequency = limits.get("longest", 99), limits.get("min_frequency", 0)
     tok = tokenizers.Tokenizer(tokenizers.models.BPE())
     split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(find(pattern).text), "isolated")
     level = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -87,7 +87,7 @@ def test_training_with_other_patterns_and_limits_equals_that_of_hugging_face(pat
         min_frequency=frequency,
         initial_alphabet=level.alphabet(),
         show_progress=False,
-        **({"max_token_length": longest + 1} if longest else {}),
+        max_token_length=longest + 1,
     )
     tok.train_from_iterator([text, text[:999]], trainer)
     ours = BPETokenizer.train(

@@ -125,7 +125,7 @@ class BPETokenizer(Tokenizer):
         special_tokens: Sequence[str] = (END_OF_TEXT,),
         pattern: str = "gpt2",
         min_frequency: int = 1,
-        max_token_length: int | None = None,
+        max_token_length: int = 1 << 16,
         memory: int = 1 << 28,
         progress: Progress | None = None,
     ) -> "BPETokenizer":
@@ -153,7 +153,7 @@ class BPETokenizer(Tokenizer):
         smallest = cls.from_merges((), special_tokens).vocab_size
         _at_least(smallest, vocab_size, "vocab_size", f", for 256 bytes and {smallest - 256} special tokens")
         _at_least(0, min_frequency, "min_frequency")
-        _at_least(2, max_token_length or 2, "max_token_length")
+        _at_least(2, max_token_length, "max_token_length")
         _at_least(1 << 20, memory, "memory")
         merges = learn_merges(
             count_words(texts, find(pattern), memory),

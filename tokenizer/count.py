@@ -136,14 +136,15 @@ def count_words(texts: Texts, pattern: Pattern, memory: int) -> Words:
 
 def _blocks(texts: Texts, pattern: Pattern) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     """Texts in blocks with their padding, and the ends of texts or parts of them in each."""
-    block, ends = bytearray(), [0]
+    block, ends, enough = bytearray(), [0], _BLOCK
     for part, last in parts_of(texts, _BLOCK):
         block += utf8(part)
         if last:
             ends.append(len(block))
         custom = not pattern.name  # a regular expression may look anywhere in a text, and across two of them
-        if len(block) < _BLOCK and not (custom and last):
+        if len(block) < enough and not (custom and last):
             continue
+        enough = _BLOCK
         text = np.frombuffer(block + bytes(PADDING), np.uint8)
         if not last and not custom:
             cut = np.empty(1, np.int64)
@@ -152,6 +153,8 @@ def _blocks(texts: Texts, pattern: Pattern) -> Iterator[tuple[NDArray[np.uint8],
         if ends[-1]:
             yield text[: ends[-1] + PADDING], np.array(ends[1:])
             block, ends = block[ends[-1] :], [0]
+        else:
+            enough = 2 * len(block)  # so that looking for a cut in one long word takes time in proportion to it
     if block:
         yield np.frombuffer(block + bytes(PADDING), np.uint8), np.array(ends[1:])
 

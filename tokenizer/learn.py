@@ -40,7 +40,7 @@ def learn_merges(
     n_merges: int,
     *,
     min_frequency: int = 1,
-    max_token_length: int | None = None,
+    max_token_length: int = 1 << 16,
     progress: Progress | None = None,
 ) -> NDArray[np.int64]:
     """At most `n_merges` pairs of ids, shape (M, 2), in the order of merging; merge m makes the id 256 + m.
@@ -58,10 +58,10 @@ def learn_merges(
     pairs = _table(min(ids.size, 1 << 16), 0)
     _begin(places, pairs, state, ids, word, counts)
     queue = np.empty((_most(pairs), 2), np.int64)
-    longest = np.iinfo(np.int64).max if max_token_length is None else max_token_length
+    limits = max_token_length, min_frequency
     while True:
         goal = min(n_merges, int(state[_DONE]) + _STEPS)
-        _merge(merges, lengths, ids, places, pairs, queue, beside, state, word, counts, goal, longest, min_frequency)
+        _merge(merges, lengths, ids, places, pairs, queue, beside, state, word, counts, goal, *limits)
         done = int(state[_DONE])
         if state[_FULL]:
             old, pairs = pairs, _table(int((pairs[:, _COUNT] > 0).sum()), 2 * (256 + done))
