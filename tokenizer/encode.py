@@ -26,7 +26,7 @@ from ..kernels.cpu.simd import eight_bytes, elements
 from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
-from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, pair_table, pointers
+from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, mixed, pair_table, pointers, ranks_of
 
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids
@@ -56,7 +56,7 @@ def _word_key(text, start, size):
 def _fragment_end(text, start, end, joins):
     """The next place in a word where a character begins that no token joins to what is before it, or its end."""
     table, size = joins
-    for at in range(start + 2, end):
+    for at in range(start + 3, end):
         if text[at] & 0xC0 != 0x80 and not joined(table, size, text, at):
             return at
     return end
@@ -64,8 +64,7 @@ def _fragment_end(text, start, end, joins):
 
 @primitive
 def _first_slot(low, high):
-    mixed = (low ^ (high * -7046029254386353131)) * -4417276706812531889
-    return (mixed ^ (mixed >> 32)) & (_SLOTS - 1)
+    return mixed(low ^ mixed(high) << 1) & (_SLOTS - 1)
 
 
 @primitive
@@ -162,35 +161,34 @@ def _encode_segments(
     return at
 
 
-_SIGNATURE = (
-    "u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8 i8[1] i8[1] i4[1] i4[1] i4[1] u1[1] i8[1] i8[1] i8"
-)
+_SIGNATURE = """u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8
+                i8[1] i8[1] i8[1] i4[1] i4[1] i4[1] u1[1] i8[1] i8[1] i8"""
 
 
 # fmt: off
 @primitive
 def _encode_part(out, at, counts, work, queue, text, cuts, fixed, first, last, classes, code,
-                 joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
-    pairs = elements(table), table.size, elements(made), made.size, elements(of_bytes), elements(byte_ids)
+                 joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+    pairs = ranks_of(table, present), elements(made), made.size, elements(of_bytes), elements(byte_ids)
     _encode_segments(out, at, counts, work, queue, elements(text), cuts, fixed, first, last, (elements(classes), code),
                      (elements(joins), joins.size), pairs, pointers(data, offsets, slots), whole_words)
 
 
 @kernel(_SIGNATURE, parallel=False)
 def _encode(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
-            joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+            joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
     _encode_part(out, np.int64(0), counts, work[0], queue[0], text, cuts, fixed, np.int64(0), fixed.size, classes, code,
-                 joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
+                 joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
 
 
 @kernel(_SIGNATURE)
 def _encode_parts(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
-                  joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
+                  joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
     for part in numba.prange(parts.size - 1):
         first, last = parts[part], parts[part + 1]
         at = cuts[first] + _PAD * part
         _encode_part(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last, classes, code,
-                     joins, table, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
+                     joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
 # fmt: on
 
 

@@ -37,7 +37,7 @@ def merge_short(out, at, scratch, text, start, size, pairs):
     Args:
         scratch: int64, shape (SCRATCH,): first, by place, rank << 32 | place of the pair that begins there.
     """
-    table, slots, made, _, of_bytes, byte_ids = pairs
+    known, made, _, of_bytes, byte_ids = pairs
     for i in range(size):
         first = np.int64(text[start + i])
         scratch[_IDS + i] = byte_ids[first]
@@ -60,10 +60,10 @@ def merge_short(out, at, scratch, text, start, size, pairs):
         scratch[_BEFORE + following] = i
         scratch[right] = scratch[i] = NO_RANK << 32
         if following < size:
-            scratch[i] = pair_rank(table, slots, new, scratch[_IDS + following]) << 32 | i
+            scratch[i] = pair_rank(known, new, scratch[_IDS + following]) << 32 | i
         if i > 0:
             first = scratch[_BEFORE + i]
-            scratch[first] = pair_rank(table, slots, scratch[_IDS + first], new) << 32 | first
+            scratch[first] = pair_rank(known, scratch[_IDS + first], new) << 32 | first
     i = 0
     while i < size:
         out[at] = scratch[_IDS + i]
@@ -148,7 +148,7 @@ def merge_long(out, at, queue, cells, nodes, text, start, size, pairs):
         cells: int32, shape (size + 1, 4): for id, place before, place after, rank of the pair that begins here.
         nodes: int32, shape (6 · size + 2,): for pairs of place and next node; node 0 is none.
     """
-    table, slots, made, ranks, of_bytes, byte_ids = pairs
+    known, made, ranks, of_bytes, byte_ids = pairs
     nodes = elements(nodes)
     n = 1
     for i in range(size):
@@ -181,14 +181,14 @@ def merge_long(out, at, queue, cells, nodes, text, start, size, pairs):
             cells[following, 1] = i
             cells[i, 3] = cells[right, 3] = -1
             if following < size:
-                new = pair_rank(table, slots, np.int64(made[rank]), np.int64(cells[following, 0]))
+                new = pair_rank(known, np.int64(made[rank]), np.int64(cells[following, 0]))
                 if new != NO_RANK:
                     cells[i, 3] = new
                     _put(queue, ranks, nodes, n, new, i)
                     n += 1
                     lowest = min(lowest, new)
             if first >= 0:
-                new = pair_rank(table, slots, np.int64(cells[first, 0]), np.int64(made[rank]))
+                new = pair_rank(known, np.int64(cells[first, 0]), np.int64(made[rank]))
                 cells[first, 3] = -1
                 if new != NO_RANK:
                     cells[first, 3] = new

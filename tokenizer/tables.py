@@ -16,11 +16,10 @@ from ..kernels.cpu.simd import eight_bytes, elements
 FREE = -1
 _ID_BITS, _RANK_BITS = 21, 22  # an entry of the table of pairs: left, right, rank
 NO_RANK = 1 << _RANK_BITS  # of what does not merge: above all others
-_SPREAD = -7046029254386353131  # odd, 2⁶⁴ over the golden ratio
-_BASE = 0x1000_0000_01B3  # odd too; of the polynomial that hashes bytes, modulo 2⁶⁴
-_INVERSE = pow(_BASE, -1, 1 << 64) - (1 << 64)
+_SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)  # odd, 2⁶⁴ over the golden ratio
+_BASE = np.uint64(0x1000_0000_01B3)  # odd too; of the polynomial that hashes bytes, modulo 2⁶⁴
+_INVERSE = np.uint64(pow(int(_BASE), -1, 1 << 64))
 
-_BEGINS, _ENDS = 1 << 32, 1 << 33  # of bytes around a place: the token has only one before it, or behind it
 
 Ints = NDArray[np.int64]
 
@@ -66,12 +65,14 @@ class Pairs(NamedTuple):
 
     Attributes:
         table: int64, left << 43 | right << 22 | rank.
+        present: a table of bits, small enough for a near cache: where that of a pair is 0, it does not merge.
         made: int32, by rank: the id that such a pair becomes.
         of_bytes: int32, by first byte << 8 | second: the rank of two bytes' ids, or NO_RANK.
         ids: int32, by byte: its id.
     """
 
     table: Ints
+    present: Ints
     made: NDArray[np.int32]
     of_bytes: NDArray[np.int32]
     ids: NDArray[np.int32]
@@ -99,17 +100,18 @@ def pair_table(tokens: Vocabulary, merges: Ints | None) -> Pairs:
         left, right = np.ascontiguousarray(merges.T)
         made, ranks = _made(tokens, left, right), np.arange(left.size)
     table, twins = _empty(left.size), np.empty(2, np.int64)
-    _fill_pairs(table, twins, left, right, ranks)
+    present = np.zeros(max(table.size // 16, 1), np.int64)
+    _fill_pairs(table, present, twins, left, right, ranks)
     if twins[0] >= 0:
         raise ValueError(f"merge {twins[1]} joins the same ids as merge {twins[0]}")
     ids, of_bytes = _ids_of_bytes(tokens), np.empty(1 << 16, np.int32)
-    _fill_pairs_of_bytes(of_bytes, table, ids)
-    return Pairs(table, made.astype(np.int32), of_bytes, ids.astype(np.int32))
+    _fill_pairs_of_bytes(of_bytes, table, present, ids)
+    return Pairs(table, present, made.astype(np.int32), of_bytes, ids.astype(np.int32))
 
 
 def join_table(tokens: Vocabulary) -> Ints:
-    """A table of bits, for `joined`: the bytes around every place inside a token, two on each side if it has them."""
-    joins = np.zeros(max(tokens.slots.size >> 3, 64), np.int64)
+    """A table of bits, for `joined`: two and three bytes on each side, fewer at an end, of all places inside tokens."""
+    joins = np.zeros(tokens.slots.size >> 2, np.int64)
     _fill_joins(joins, *tokens)
     return joins
 
@@ -147,10 +149,16 @@ def _empty(entries: int) -> Ints:
 
 
 @primitive
+def mixed(key):
+    """62 bits, each of which depends on many of a key; unsigned, as a signed product must not overflow."""
+    product = np.uint64(key) * _SPREAD
+    return np.int64((product ^ product >> np.uint64(32)) & np.uint64((1 << 62) - 1))
+
+
+@primitive
 def slot_of(key, slots):
     """The slot of so many where the search for a key begins; a power of two."""
-    mixed = key * _SPREAD
-    return (mixed ^ (mixed >> 32)) & (slots - 1)
+    return mixed(key) & (slots - 1)
 
 
 @primitive
@@ -159,9 +167,36 @@ def next_slot(slot, slots):
 
 
 @primitive
-def pair_rank(table, slots, left, right):
-    """The rank of a pair in a table of so many slots, or NO_RANK."""
+def _bit(key, size):
+    """The place of a key in a table of bits, `size` integers."""
+    return mixed(key) >> 10 & (64 * size - 1)
+
+
+@primitive
+def _has(bits, size, key):
+    at = _bit(key, size)
+    return bits[at >> 6] >> (at & 63) & 1
+
+
+@primitive
+def _set(bits, size, key):
+    at = _bit(key, size)
+    bits[at >> 6] |= 1 << (at & 63)
+
+
+@primitive
+def ranks_of(table, present):
+    """The table of pairs as helpers take it: pointers, each with a size."""
+    return elements(table), table.size, elements(present), present.size
+
+
+@primitive
+def pair_rank(ranks, left, right):
+    """The rank of a pair, or NO_RANK; ranks: see `ranks_of`."""
+    table, slots, present, size = ranks
     key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
+    if not _has(present, size, key):
+        return NO_RANK
     slot = slot_of(key, slots)
     while True:
         entry = table[slot]
@@ -173,28 +208,27 @@ def pair_rank(table, slots, left, right):
 
 
 @primitive
-def _bit(key, size):
-    """The place of a key in a table of bits, `size` integers."""
-    mixed = key * _SPREAD
-    return (mixed ^ mixed >> 29) >> 20 & (64 * size - 1)
-
-
-@primitive
-def _has(bits, size, key):
-    at = _bit(key, size)
-    return bits[at >> 6] >> (at & 63) & 1
+def _around(window, left, right, most):
+    """The key of `left` bytes before a place and `right` behind it; `window` begins 3 bytes before it."""
+    sides = left << 48 | right << 50 | most << 52
+    return window >> 8 * (3 - left) & ((1 << 8 * (left + right)) - 1) | sides
 
 
 @primitive
 def joined(joins, size, text, at):
-    """Whether a token may reach from byte at − 1 to byte `at`, as far as two bytes on each side tell; at is over 1.
+    """Whether a token may reach from byte at − 1 to byte `at`, as far as three bytes on each side tell; at is over 2.
 
-    False is certain; true may be said of others too, since the table holds hashes.
+    False is certain; true may be said of others too, since the table holds hashes. Two bytes are asked about first.
     """
-    around = np.int64(eight_bytes(text, at - 2)) & 0xFFFF_FFFF
-    begins, ends = around >> 8 | _BEGINS, around & 0xFF_FFFF | _ENDS
-    both = around >> 8 & 0xFFFF | _BEGINS | _ENDS
-    return _has(joins, size, around) | _has(joins, size, begins) | _has(joins, size, ends) | _has(joins, size, both)
+    window = np.int64(eight_bytes(text, at - 3)) & ((1 << 48) - 1)
+    for most in range(2, 4):
+        found = 0
+        for left in range(1, most + 1):
+            for right in range(1, most + 1):
+                found |= _has(joins, size, _around(window, left, right, most))
+        if not found:
+            return False
+    return True
 
 
 @kernel("i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
@@ -205,28 +239,20 @@ def _fill_joins(joins, data, offsets, slots):
             continue
         start, end = offsets[token], offsets[token + 1]
         for at in range(start + 1, end):
-            around = np.int64(data[at - 1]) << 8 | np.int64(data[at]) << 16
-            if at - 1 > start:
-                around |= np.int64(data[at - 2])
-            else:
-                around = around >> 8 | _BEGINS
-            if at + 1 == end:
-                around |= _ENDS
-            elif at - 1 > start:
-                around |= np.int64(data[at + 1]) << 24
-            else:
-                around |= np.int64(data[at + 1]) << 16
-            place = _bit(around, joins.size)
-            joins[place >> 6] |= 1 << (place & 63)
+            window = 0
+            for i in range(max(start, at - 3), min(end, at + 3)):
+                window |= np.int64(data[i]) << 8 * (i - at + 3)
+            for most in range(2, 4):
+                _set(joins, joins.size, _around(window, min(at - start, most), min(end - at, most), most))
 
 
 @primitive
 def hash_bytes(data, start, end):
     """Σ (byte + 1) · _BASE^(end − 1 − place) modulo 2⁶⁴."""
-    value = 0
+    value = np.uint64(0)
     for i in range(start, end):
-        value = value * _BASE + (data[i] + 1)
-    return value
+        value = value * _BASE + np.uint64(data[i] + 1)
+    return np.int64(value)
 
 
 @primitive
@@ -311,28 +337,29 @@ def _find_splits(rows, count, data, offsets, slots):
         if token == FREE:
             continue
         start, end = offsets[token], offsets[token + 1]
-        prefix, power = 0, 1
+        prefix, power = np.uint64(0), np.uint64(1)
         for _ in range(start, end):
             power *= _BASE
         for cut in range(start + 1, end):
-            prefix = prefix * _BASE + (data[cut - 1] + 1)
+            prefix = prefix * _BASE + np.uint64(data[cut - 1] + 1)
             power *= _INVERSE
-            left = find_token(tokens, text, start, cut, prefix)
+            left = find_token(tokens, text, start, cut, np.int64(prefix))
             if left < 0:
                 continue
-            right = find_token(tokens, text, cut, end, slots[2 * at] - prefix * power)
+            rest = np.int64(np.uint64(slots[2 * at]) - prefix * power)
+            right = find_token(tokens, text, cut, end, rest)
             if right >= 0:
                 rows[n, 0], rows[n, 1], rows[n, 2] = left, right, token
                 n += 1
     count[0] = n
 
 
-@kernel("i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
-def _fill_pairs(table, twins, left, right, ranks):
+@kernel("i8[1] i8[1] i8[1] <- i8[1] i8[1] i8[1]", parallel=False)
+def _fill_pairs(table, present, twins, left, right, ranks):
     twins[0] = -1
-    entries = elements(table)
+    known = ranks_of(table, present)
     for i in range(ranks.size):
-        twin = pair_rank(entries, table.size, left[i], right[i])
+        twin = pair_rank(known, left[i], right[i])
         if twin != NO_RANK:
             twins[0] = twin
             twins[1] = i
@@ -342,10 +369,11 @@ def _fill_pairs(table, twins, left, right, ranks):
         while table[slot] != FREE:
             slot = next_slot(slot, table.size)
         table[slot] = key | ranks[i]
+        _set(present, present.size, key)
 
 
-@kernel("i4[1] <- i8[1] i8[1]", parallel=False)
-def _fill_pairs_of_bytes(ranks, table, ids):
-    entries = elements(table)
+@kernel("i4[1] <- i8[1] i8[1] i8[1]", parallel=False)
+def _fill_pairs_of_bytes(ranks, table, present, ids):
+    known = ranks_of(table, present)
     for i in range(ranks.size):
-        ranks[i] = pair_rank(entries, table.size, ids[i >> 8], ids[i & 0xFF])
+        ranks[i] = pair_rank(known, ids[i >> 8], ids[i & 0xFF])
