@@ -26,44 +26,43 @@ from .unit import unit
 _FEW = 2  # rows up to which reading the weight in place is faster than tiles
 _ROWS = 8  # of a tile: batches are mostly multiples of it
 _TILES = 4  # one below the other, in a task: what they read of the weight stays in the cache
-_OUTPUTS, _INPUTS = 5, 4  # at most, of a kernel
+_OUTPUTS, _INPUTS = 4, 4  # at most, of a kernel
 
 
 def gru(x, weight, bias=None, state=None, save=False):
-    h, out, gates = _states(x, weight, state), _like(x, weight, 1), _like(x, weight, 4 if save else 0)
-    _forward(_gru, (h, out, gates), x, weight, bias)
+    out, gates = _like(x, weight, 1), _like(x, weight, 4 if save else 0)
+    _forward(_gru, (out, gates), x, state, weight, bias)
     return out, gates if save else None
 
 
 def gru_backward(dout, weight, bias, state, out, gates):
-    h, ds, dx, dh = _before(out, state), _like(out, weight, 3), _like(out, weight, 3), zeros(out.shape[::2], out.dtype)
-    _backward(_gru_backward, (ds, dx, dh[:, None]), (dout, gates, h), weight)
-    return dx, *_sums(ds, h, weight, bias), _first(dh, ds, weight, state)
+    h, ds, dx, dh = _before(out, state), _like(out, weight, 3), _like(out, weight, 3), _values(out)
+    _backward(_gru_backward, (ds, dx, dh), (dout, gates, h), weight)
+    return dx, *_sums(ds, h, weight, bias), _first(dh[:, 0], ds, weight, state)
 
 
 def lstm(x, weight, bias=None, state=None, cell=None, save=False):
-    h, c = _states(x, weight, state), _states(x, weight, cell)
     out, gates, cells = (_like(x, weight, n) for n in (1, 4 if save else 0, 1 if save else 0))
-    _forward(_lstm, (h, out, gates, c, cells), x, weight, bias)
-    last = contiguous(c[:, -1])
-    return (out, last, gates, cells) if save else (out, last, None, None)
+    last = _values(out, cell)
+    _forward(_lstm, (out, gates, cells, last), x, state, weight, bias)
+    return (out, last[:, 0], gates, cells) if save else (out, last[:, 0], None, None)
 
 
 def lstm_backward(dout, dlast, weight, bias, state, cell, out, gates, cells):
-    da, dc, before = _like(out, weight, 4), copy(dlast), _before(cells, cell)
-    _backward(_lstm_backward, (da, dc[:, None]), (dout, gates, cells, before), weight)
+    da, dc = _like(out, weight, 4), _values(out, dlast)
+    _backward(_lstm_backward, (da, dc), (dout, gates, cells, _values(out, cell)), weight)
     sums = _sums(da, _before(out, state), weight, bias)
-    return da, *sums, _first(zeros(dc.shape, dc.dtype), da, weight, state), None if cell is None else dc
+    return da, *sums, _first(_values(out)[:, 0], da, weight, state), None if cell is None else dc[:, 0]
 
 
-def _forward(step, outputs, x, weight, bias):
+def _forward(step, outputs, x, state, weight, bias):
     few, units = len(x) <= _FEW, weight.shape[1]
     bias = zeros((len(weight),), x.dtype) if bias is None else contiguous(bias)
     if few:
         weights = contiguous(weight).reshape(-1)
     else:
         weights = pack(contiguous(weight).reshape(1, -1, units, units), tile(_unit(x)), "right")
-    _run(step, outputs, (x,), weights, bias, weight, few, True)
+    _run(step, outputs, (x, _values(outputs[0], state)), weights, bias, weight, few, True)
 
 
 def _backward(step, outputs, inputs, weight):
@@ -73,7 +72,7 @@ def _backward(step, outputs, inputs, weight):
 
 
 def _run(step, outputs, inputs, weights, bias, weight, few, forward):
-    batch, steps, units = outputs[1].shape[0], inputs[0].shape[1], weight.shape[1]
+    (batch, steps), units = outputs[0].shape[:2], weight.shape[1]
     if batch * steps * units:
         none = empty((0, 0, 0), weight.dtype)
         outputs = *outputs, *[none] * (_OUTPUTS - len(outputs))
@@ -87,11 +86,11 @@ def _like(x, weight, count):
     return empty((*x.shape[:2], count * weight.shape[1]), x.dtype)
 
 
-def _states(x, weight, first):
-    """(B, T + 1, H) for the states before and after all steps, of which the first are there."""
-    states = empty((len(x), x.shape[1] + 1, weight.shape[1]), x.dtype)
-    states[:, 0] = 0 if first is None else first
-    return states
+def _values(like, values=None):
+    """(B, 1, H) of an array (B, T, H): zeros, or a copy of values (B, H)."""
+    out = empty((len(like), 1, like.shape[2]), like.dtype)
+    out[...] = 0 if values is None else values[:, None]
+    return out
 
 
 def _before(xs, first):
@@ -137,13 +136,14 @@ def _parts(unit):
     tall = _TILES * height
 
     @subroutine
-    def add_products(scratch, x, t, left, weights, task, units):
-        """Add to slots of scratch (A, tall, across) the products of x[:, t] with those columns of each of A weights."""
+    def add_products(scratch, x, t, left, half, weights, task, units):
+        """Add to slots of scratch (A, tall, across) the products of x[:, t], packed in a half of `left` or not at all,
+        with those columns of each of A weights."""
         i, p = task
         count, depth = scratch.shape[0], x.shape[2]
         if left.size:
             wide, panel, rows = -(-units // across), across * depth, min(tall, x.shape[0] - i * tall)
-            start, flat = (t & 1) * (left.size // 2) + i * tall * depth, scratch.reshape(-1)
+            start, flat = half * (left.size // 2) + i * tall * depth, scratch.reshape(-1)
             for a in range(count):
                 first = (a * wide + p) * panel
                 for r in range(0, rows, height):
@@ -158,10 +158,10 @@ def _parts(unit):
                     to[j] += dot(own, weights[start : start + depth])
 
     @subroutine
-    def pack(left, x, t, i, first, columns):
-        """Pack columns of rows of x[:, t] for the products of the step after; not where the weight is read in place."""
+    def pack(left, half, x, t, i, first, columns):
+        """Pack columns of rows of x[:, t] for the products of the next step; not where the weight is read in place."""
         depth = x.shape[2]
-        start = (t & 1) * (left.size // 2) + first * height
+        start = half * (left.size // 2) + first * height
         for r in range(i * tall, min((i + 1) * tall, x.shape[0]) if left.size else 0, height):
             fill(left, start + r * depth, x[:, t, first : first + columns], r, columns, x.dtype.type(1))
 
@@ -174,14 +174,14 @@ def _kernel(make_step, unit):
     tall, across, pack = parts.tall, parts.across, parts.pack
 
     @kernel(f"{'T[3] ' * _OUTPUTS}<- {'T[3] ' * _INPUTS}T[1] T[1] i8 i8 b1 b1 b1", name=f"{step.__name__}_{unit.name}")
-    def scan(o0, o1, o2, o3, o4, i0, i1, i2, i3, weights, bias, units, steps, forward, few, serial):
-        """All steps; the first output is what is multiplied, a step before or after that which it is made in."""
-        outputs, inputs = (o0, o1, o2, o3, o4), (i0, i1, i2, i3)
+    def scan(o0, o1, o2, o3, i0, i1, i2, i3, weights, bias, units, steps, forward, few, serial):
+        """All steps; the first output is what the next step multiplies, before all steps the second input."""
+        outputs, inputs = (o0, o1, o2, o3), (i0, i1, i2, i3)
         batch, depth = o0.shape[0], o0.shape[2]
         high, wide = -(-batch // tall), -(-units // across)
         left = np.empty(0 if few else 2 * high * tall * depth, o0.dtype)
         for i in range(high if forward else 0):
-            pack(left, o0, 0, i, 0, depth)
+            pack(left, 0, i1, 0, i, 0, depth)
         for k in range(steps):
             t = k if forward else steps - 1 - k
             if serial:
@@ -199,8 +199,9 @@ def _gru(unit):
 
     @subroutine
     def gru(outputs, inputs, weights, bias, left, units, t, task):
-        h, out, gates, _, _ = outputs
-        x = inputs[0]
+        out, gates, _, _ = outputs
+        x, state, _, _ = inputs
+        before, then = (out, t - 1) if t else (state, 0)
         at, rows, columns = _place(task, out, tall, across, units)
         s = np.empty((5, tall, across), out.dtype)
         for k in range(2):
@@ -208,14 +209,13 @@ def _gru(unit):
         for r in range(rows):
             s[2, r, :columns] = bias[2 * units + at[1] : 2 * units + at[1] + columns]
         _take(s[3], x, t, at, 2 * units, rows, columns)
-        _take(s[4], h, t, at, 0, rows, columns)
-        add_products(s[:3], h, t, left, weights, task, units)
+        _take(s[4], before, then, at, 0, rows, columns)
+        add_products(s[:3], before, then, left, t & 1, weights, task, units)
         _gru_cell(s.reshape(5, tall * across), rows * across)
         _put(out, t, at, 0, s[4], rows, columns)
-        _put(h, t + 1, at, 0, s[4], rows, columns)
         for k in range(4 if gates.size else 0):
             _put(gates, t, at, k * units, s[k], rows, columns)
-        pack(left, h, t + 1, task[0], at[1], columns)
+        pack(left, t + 1 & 1, out, t, task[0], at[1], columns)
 
     return gru
 
@@ -231,7 +231,7 @@ def _gru_backward(unit):
 
     @subroutine
     def gru_backward(outputs, inputs, weights, bias, left, units, t, task):
-        ds, dx, dh, _, _ = outputs
+        ds, dx, dh, _ = outputs
         dout, gates, h, _ = inputs
         at, rows, columns = _place(task, dx, tall, across, units)
         s = np.empty((6, tall, across), dx.dtype)
@@ -241,13 +241,13 @@ def _gru_backward(unit):
             _take(s[1 + k], gates, t, at, k * units, rows, columns)
         _take(s[5], h, t, at, 0, rows, columns)
         if t + 1 < dx.shape[1]:
-            add_products(s[:1], ds, t + 1, left, weights, task, units)
+            add_products(s[:1], ds, t + 1, left, t & 1, weights, task, units)
         _gru_gradients(s.reshape(6, tall * across), rows * across)
         _put(dh, 0, at, 0, s[0], rows, columns)
         for k in range(3):
             _put(dx, t, at, k * units, s[1 + k], rows, columns)
             _put(ds, t, at, k * units, s[4 if k == 2 else 1 + k], rows, columns)
-            pack(left, ds, t, task[0], k * units + at[1], columns)
+            pack(left, t + 1 & 1, ds, t, task[0], k * units + at[1], columns)
 
     return gru_backward
 
@@ -264,23 +264,23 @@ def _lstm(unit):
 
     @subroutine
     def lstm(outputs, inputs, weights, bias, left, units, t, task):
-        h, out, gates, c, cells = outputs
-        x = inputs[0]
+        out, gates, cells, c = outputs
+        x, state, _, _ = inputs
+        before, then = (out, t - 1) if t else (state, 0)
         at, rows, columns = _place(task, out, tall, across, units)
         s = np.empty((6, tall, across), out.dtype)
         for k in range(4):
             _add_bias(s[k], x, t, bias, at, k * units, rows, columns)
-        _take(s[4], c, t, at, 0, rows, columns)
-        add_products(s[:4], h, t, left, weights, task, units)
+        _take(s[4], c, 0, at, 0, rows, columns)
+        add_products(s[:4], before, then, left, t & 1, weights, task, units)
         _lstm_cell(s.reshape(6, tall * across), rows * across)
         _put(out, t, at, 0, s[5], rows, columns)
-        _put(h, t + 1, at, 0, s[5], rows, columns)
-        _put(c, t + 1, at, 0, s[4], rows, columns)
+        _put(c, 0, at, 0, s[4], rows, columns)
         if gates.size:
             for k in range(4):
                 _put(gates, t, at, k * units, s[k], rows, columns)
             _put(cells, t, at, 0, s[4], rows, columns)
-        pack(left, h, t + 1, task[0], at[1], columns)
+        pack(left, t + 1 & 1, out, t, task[0], at[1], columns)
 
     return lstm
 
@@ -297,23 +297,24 @@ def _lstm_backward(unit):
 
     @subroutine
     def lstm_backward(outputs, inputs, weights, bias, left, units, t, task):
-        da, dc, _, _, _ = outputs
-        dout, gates, cells, before = inputs
+        da, dc, _, _ = outputs
+        dout, gates, cells, cell = inputs
+        before, then = (cells, t - 1) if t else (cell, 0)
         at, rows, columns = _place(task, da, tall, across, units)
         s = np.empty((8, tall, across), da.dtype)
         _take(s[0], dout, t, at, 0, rows, columns)
         for k in range(4):
             _take(s[1 + k], gates, t, at, k * units, rows, columns)
         _take(s[5], cells, t, at, 0, rows, columns)
-        _take(s[6], before, t, at, 0, rows, columns)
+        _take(s[6], before, then, at, 0, rows, columns)
         _take(s[7], dc, 0, at, 0, rows, columns)
         if t + 1 < da.shape[1]:
-            add_products(s[:1], da, t + 1, left, weights, task, units)
+            add_products(s[:1], da, t + 1, left, t & 1, weights, task, units)
         _lstm_gradients(s.reshape(8, tall * across), rows * across)
         _put(dc, 0, at, 0, s[7], rows, columns)
         for k in range(4):
             _put(da, t, at, k * units, s[1 + k], rows, columns)
-            pack(left, da, t, task[0], k * units + at[1], columns)
+            pack(left, t + 1 & 1, da, t, task[0], k * units + at[1], columns)
 
     return lstm_backward
 
