@@ -106,7 +106,7 @@ def train(
 
     with compilation_shown(), bar("learning the tokenizer", vocab_size, " merges") as shown:
         tokenizer = BPETokenizer.train(
-            _to_train_on(sources),
+            _texts(sources),
             vocab_size,
             special_tokens=[text for text in special if text],
             memory=memory << 20,
@@ -115,16 +115,6 @@ def train(
         )
     tokenizer.save(out)
     click.echo(f"{out}: {tokenizer.vocab_size:,} tokens")
-
-
-def _to_train_on(sources: tuple[str, ...]) -> "Iterator[str | Path]":
-    """Files by their path, so that they are read bit by bit; what folders and standard input hold as text."""
-    for source in sources:
-        if Path(source).is_file():
-            yield Path(source)
-        else:
-            for text in _texts((source,)):
-                yield from [text] if isinstance(text, str) else text
 
 
 @tokenize.command(cls=GroupedCommand, short_help="Turn text into ids.")

@@ -77,7 +77,8 @@ def test_files_folders_and_iterators_give_what_strings_give(tmp_path, small):
     (tmp_path / "folder" / ".hidden").write_bytes(b"\xff")
     merges = BPETokenizer.train(texts, 400).merges.tolist()
     assert len(merges) == 143
-    for given in (tmp_path / "folder", (tmp_path / "folder" / name / "text" for name in "abc"), iter(texts)):
+    pieces = ((text[i : i + 7] for i in range(0, len(text), 7)) for text in texts)
+    for given in (tmp_path / "folder", (tmp_path / "folder" / name / "text" for name in "abc"), iter(texts), pieces):
         assert BPETokenizer.train(given, 400).merges.tolist() == merges
     assert tokenizer.train("chars", tmp_path / "folder").characters == tokenizer.train("chars", texts).characters
 

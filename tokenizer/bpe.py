@@ -137,7 +137,8 @@ class BPETokenizer(Tokenizer):
 
         Args:
             texts: a str, the path (pathlib) of a file or of a folder, all files of which are read, or any number of
-                them, one by one: what was counted is not kept. Files are UTF-8; line ends stay as they are.
+                these, one by one, and iterators of the pieces of a text, cut anywhere, among them: what was counted is
+                not kept. Files are UTF-8; line ends stay as they are.
             vocab_size: the number of tokens: 256 bytes, the merges, the special tokens.
             min_frequency: a pair that occurs less often is not merged.
             max_token_length: bytes that a merge may make at most, 2 or more; Hugging Face's trainer, given this number

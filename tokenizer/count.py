@@ -122,7 +122,7 @@ class Words:
 
 
 def count_words(texts: Texts, pattern: Pattern, memory: int) -> Words:
-    """Count the words of texts: a str, the path of a file or folder, or several of them.
+    """Count the words of texts: a str, the path of a file or folder, or several of them and of texts in pieces.
 
     Raises:
         TypeError: one of them is neither.

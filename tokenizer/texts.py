@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-Texts = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Text = str | os.PathLike[str] | Iterator[str]  # in pieces, cut anywhere
+Texts = str | os.PathLike[str] | Iterable[Text]
 
 
 def parts_of(texts: Texts, size: int = 1 << 23) -> Iterator[tuple[str, bool]]:
@@ -14,7 +15,7 @@ def parts_of(texts: Texts, size: int = 1 << 23) -> Iterator[tuple[str, bool]]:
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        TypeError: a text is neither str nor a path.
+        TypeError: a text is neither str, nor a path, nor an iterator of str.
         ValueError: a file is not UTF-8; names it.
     """
     if not isinstance(texts, (str, os.PathLike, Iterable)):
@@ -33,8 +34,14 @@ def parts_of(texts: Texts, size: int = 1 << 23) -> Iterator[tuple[str, bool]]:
                 except UnicodeDecodeError as error:
                     raise ValueError(f"{path} is not UTF-8 ({error.reason}); give text files only") from None
                 yield "", True
+        elif isinstance(text, Iterator):
+            for piece in text:
+                if not isinstance(piece, str):
+                    raise TypeError(f"every piece of a text must be str, got {type(piece).__name__}")
+                yield piece, False
+            yield "", True
         else:
-            raise TypeError(f"every text must be str or a path, got {type(text).__name__}")
+            raise TypeError(f"every text must be str, a path or an iterator of str, got {type(text).__name__}")
 
 
 def _files(path: Path) -> list[Path]:
