@@ -6,6 +6,7 @@ for the other bytes in their order: a space is "Ġ", a newline "Ċ".
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -77,18 +78,26 @@ def pairs_by_tiktokens_rule(tokens: Sequence[bytes], ids: Sequence[int]) -> list
     ranks = {tokens[i]: i for i in ids}
     pairs = []
     for token in sorted(ranks, key=ranks.__getitem__):
-        if halves := last_two(token, lambda left, right: ranks.get(left + right)):
+        if halves := last_two(token, lambda left, right: ranks.get(left + right, inf)):
             pairs.append((ranks[halves[0]], ranks[halves[1]]))
     return pairs
 
 
-def last_two(token: bytes, rank: Callable[[bytes, bytes], int | None]) -> tuple[bytes, bytes] | None:
-    """The two parts left before the last merge of a token's bytes, or None where more are left when none can merge."""
+def last_two(token: bytes, rank: Callable[[bytes, bytes], float]) -> tuple[bytes, bytes] | None:
+    """The two parts left before the last merge of a token's bytes, or None where more are left when none can merge.
+
+    Args:
+        rank: of the merge of two parts; `math.inf` where they do not.
+    """
     parts = [token[i : i + 1] for i in range(len(token))]
+    ranks = [rank(left, right) for left, right in pairwise(parts)]
     while len(parts) > 2:
-        ranks = [(r, at) for at, pair in enumerate(pairwise(parts)) if (r := rank(*pair)) is not None]
-        if not ranks:
+        lowest = min(ranks)
+        if lowest == inf:
             return None
-        at = min(ranks)[1]
+        at = ranks.index(lowest)
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        del ranks[at]
+        for i in range(max(at - 1, 0), min(at + 1, len(ranks))):
+            ranks[i] = rank(parts[i], parts[i + 1])
     return (parts[0], parts[1]) if len(parts) == 2 else None

@@ -10,6 +10,7 @@ from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Mapping
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 
@@ -80,7 +81,9 @@ def _require_tiktokens_rule(tokenizer: BPETokenizer, ordinary: list[int]) -> Non
     pairs = [(tokens[left], tokens[right]) for left, right in tokenizer.merges]
     rows = {pair: row for row, pair in enumerate(pairs)}
     made = {
-        left + right for left, right in pairs if last_two(left + right, lambda *pair: rows.get(pair)) == (left, right)
+        left + right
+        for left, right in pairs
+        if last_two(left + right, lambda *pair: rows.get(pair, inf)) == (left, right)
     }
     in_parts = [token for token in map(tokens.__getitem__, ordinary) if len(token) > 1 and token not in made]
     if in_parts:
