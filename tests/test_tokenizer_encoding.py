@@ -173,5 +173,5 @@ def test_ids_that_are_not_in_use_are_refused():
     for ids in ([97, 256], np.array([97, 256], np.uint16)):
         with pytest.raises(ValueError, match="id 256 is not in use"):
             tok.decode(ids)
-    for dtype in (np.int8, np.uint8, np.int16, np.int32, np.uint64):
+    for dtype in (np.int8, np.uint8, np.int16, np.int32, np.uint64, ">i4"):
         assert tok.decode(np.arange(97, 103, dtype=dtype)[::2]) == "ace"

@@ -48,7 +48,7 @@ def _integers(ids: ArrayLike) -> NDArray[np.integer]:
         return given.astype(np.int64)
     if given.dtype.kind not in "iu":
         raise TypeError(f"ids must be integers, got {given.dtype}")
-    return given
+    return given.astype(given.dtype.newbyteorder("="), copy=False)
 
 
 @kernel("i8[1] <- T[1] i8[1]", parallel=False)

@@ -6,7 +6,7 @@ them; more lie in an arena. What was merged is entered; when three quarters of t
 table is emptied. Each part of the work has a table of its own.
 
 **Fragments.** No merge reaches over a place that no token reaches over. So a longer word, as of a script without
-spaces, falls apart at the beginnings of characters which no token joins to what is before them (`tables.joined`), and
+spaces, falls apart at the beginnings of characters which no token joins to what is before them (`joins.joined`), and
 its fragments are looked up as words are. They are marked in the key: a whole word may be a token that merging does not
 make.
 
@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import Kernel, kernel, primitive, subroutine
 from ..kernels.cpu.simd import eight_bytes, elements
+from .joins import join_table, joined
 from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
-from .tables import Ints, Vocabulary, find_token, hash_bytes, join_table, joined, mixed, pair_table, pointers, ranks_of
+from .tables import Ints, Vocabulary, find_token, hash_bytes, mixed, pair_table, pointers, ranks_of
 
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids

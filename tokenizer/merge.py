@@ -180,19 +180,22 @@ def merge_long(out, at, queue, cells, nodes, text, start, size, pairs):
             cells[i, 2] = following
             cells[following, 1] = i
             cells[i, 3] = cells[right, 3] = -1
-            if following < size:
-                new = pair_rank(known, np.int64(made[rank]), np.int64(cells[following, 0]))
-                if new != NO_RANK:
-                    cells[i, 3] = new
-                    _put(queue, ranks, nodes, n, new, i)
-                    n += 1
-                    lowest = min(lowest, new)
             if first >= 0:
                 new = pair_rank(known, np.int64(cells[first, 0]), np.int64(made[rank]))
                 cells[first, 3] = -1
                 if new != NO_RANK:
                     cells[first, 3] = new
                     _put(queue, ranks, nodes, n, new, first)
+                    n += 1
+                    lowest = min(lowest, new)
+            while node and cells[nodes[2 * node], 3] != rank:
+                node = np.int64(nodes[2 * node + 1])
+            if following < size:
+                new = pair_rank(known, np.int64(made[rank]), np.int64(cells[following, 0]))
+                passing = new > rank and lowest == rank and node and nodes[2 * node] == following  # it merges next
+                if new != NO_RANK and not passing:
+                    cells[i, 3] = new
+                    _put(queue, ranks, nodes, n, new, i)
                     n += 1
                     lowest = min(lowest, new)
         if node:

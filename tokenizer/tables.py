@@ -1,6 +1,6 @@
-"""The tables of a vocabulary: bytes to id, pair of ids to rank, and where tokens may reach from byte to byte.
+"""The tables of a vocabulary: bytes to id, and pair of ids to rank.
 
-The first two are open addressing with linear probing in a flat array of int64, at most half full; FREE stands in a slot
+Both are open addressing with linear probing in a flat array of int64, at most half full; FREE stands in a slot
 that is not in use. The hash and the id of a token take two integers. A pair and its rank take one, as looking up pairs
 is what merging spends its time with.
 """
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import kernel, primitive
-from ..kernels.cpu.simd import eight_bytes, elements
+from ..kernels.cpu.simd import elements
 
 FREE = -1
-_ID_BITS, _RANK_BITS = 21, 22  # an entry of the table of pairs: left, right, rank
+_ID_BITS, _RANK_BITS = 20, 22  # an entry of the table of pairs: left, right, rank
 NO_RANK = 1 << _RANK_BITS  # of what does not merge: above all others
 _SPREAD = np.uint64(0x9E37_79B9_7F4A_7C15)  # odd, 2⁶⁴ over the golden ratio
 _BASE = np.uint64(0x1000_0000_01B3)  # odd too; of the polynomial that hashes bytes, modulo 2⁶⁴
@@ -64,7 +64,7 @@ class Pairs(NamedTuple):
     """The pairs that merge.
 
     Attributes:
-        table: int64, left << 43 | right << 22 | rank.
+        table: int64, left << 42 | right << 22 | rank.
         present: a table of bits, small enough for a near cache: where that of a pair is 0, it does not merge.
         made: int32, by rank: the id that such a pair becomes.
         of_bytes: int32, by first byte << 8 | second: the rank of two bytes' ids, or NO_RANK.
@@ -107,13 +107,6 @@ def pair_table(tokens: Vocabulary, merges: Ints | None) -> Pairs:
     ids, of_bytes = _ids_of_bytes(tokens), np.empty(1 << 16, np.int32)
     _fill_pairs_of_bytes(of_bytes, table, present, ids)
     return Pairs(table, present, made.astype(np.int32), of_bytes, ids.astype(np.int32))
-
-
-def join_table(tokens: Vocabulary) -> Ints:
-    """A table of bits, for `joined`: two and three bytes on each side, fewer at an end, of all places inside tokens."""
-    joins = np.zeros(tokens.slots.size >> 2, np.int64)
-    _fill_joins(joins, *tokens)
-    return joins
 
 
 def _made(tokens: Vocabulary, left: Ints, right: Ints) -> Ints:
@@ -173,13 +166,14 @@ def _bit(key, size):
 
 
 @primitive
-def _has(bits, size, key):
+def has(bits, size, key):
+    """1 if the key was put into a table of bits, and sometimes, since it holds hashes, if not."""
     at = _bit(key, size)
     return bits[at >> 6] >> (at & 63) & 1
 
 
 @primitive
-def _set(bits, size, key):
+def put(bits, size, key):
     at = _bit(key, size)
     bits[at >> 6] |= 1 << (at & 63)
 
@@ -195,7 +189,7 @@ def pair_rank(ranks, left, right):
     """The rank of a pair, or NO_RANK; ranks: see `ranks_of`."""
     table, slots, present, size = ranks
     key = left << (_ID_BITS + _RANK_BITS) | right << _RANK_BITS
-    if not _has(present, size, key):
+    if not has(present, size, key):
         return NO_RANK
     slot = slot_of(key, slots)
     while True:
@@ -205,45 +199,6 @@ def pair_rank(ranks, left, right):
         if (entry ^ key) & -NO_RANK == 0:
             return entry & (NO_RANK - 1)
         slot = next_slot(slot, slots)
-
-
-@primitive
-def _around(window, left, right, most):
-    """The key of `left` bytes before a place and `right` behind it; `window` begins 3 bytes before it."""
-    sides = left << 48 | right << 50 | most << 52
-    return window >> 8 * (3 - left) & ((1 << 8 * (left + right)) - 1) | sides
-
-
-@primitive
-def joined(joins, size, text, at):
-    """Whether a token may reach from byte at − 1 to byte `at`, as far as three bytes on each side tell; at is over 2.
-
-    False is certain; true may be said of others too, since the table holds hashes. Two bytes are asked about first.
-    """
-    window = np.int64(eight_bytes(text, at - 3)) & ((1 << 48) - 1)
-    for most in range(2, 4):
-        found = 0
-        for left in range(1, most + 1):
-            for right in range(1, most + 1):
-                found |= _has(joins, size, _around(window, left, right, most))
-        if not found:
-            return False
-    return True
-
-
-@kernel("i8[1] <- u1[1] i8[1] i8[1]", parallel=False)
-def _fill_joins(joins, data, offsets, slots):
-    for slot in range(slots.size // 2):
-        token = slots[2 * slot + 1]
-        if token == FREE:
-            continue
-        start, end = offsets[token], offsets[token + 1]
-        for at in range(start + 1, end):
-            window = 0
-            for i in range(max(start, at - 3), min(end, at + 3)):
-                window |= np.int64(data[i]) << 8 * (i - at + 3)
-            for most in range(2, 4):
-                _set(joins, joins.size, _around(window, min(at - start, most), min(end - at, most), most))
 
 
 @primitive
@@ -369,7 +324,7 @@ def _fill_pairs(table, present, twins, left, right, ranks):
         while table[slot] != FREE:
             slot = next_slot(slot, table.size)
         table[slot] = key | ranks[i]
-        _set(present, present.size, key)
+        put(present, present.size, key)
 
 
 @kernel("i4[1] <- i8[1] i8[1] i8[1]", parallel=False)
