@@ -62,11 +62,21 @@ def test_any_vocabulary_is_followed_to_the_letter(seed):
     alphabet = ["a", "ab", "abc", SCRIPTS][seed % 4]
     tokens, merges = vocabulary(rng, alphabet, rng.choice([3, 12, 60]), by_merges=seed % 3 > 0)
     tok = BPETokenizer(tokens, merges, pattern=["gpt2", "cl100k"][seed % 2], whole_words=seed % 5 == 0)
-    for size in (1, 2, 3, 15, 16, 17, SHORT - 1, SHORT, SHORT + 1, 150, 300):
+    for size in (1, 2, 3, 15, 16, 17, SHORT - 1, SHORT, SHORT + 1, 150, 1000):
         text = "".join(rng.choices(alphabet, k=size))
         expected = list(by_definition(text, tok))
         assert tok.encode(text).tolist() == expected
         assert tok.encode(text).tolist() == expected  # what is short, from the word table
+
+
+@pytest.mark.parametrize("text", ["a", "ab", "aab", "abcab" * 9])
+def test_runs_with_tokens_longer_than_a_window(text):
+    tokens = [*BYTES, *(b"a" * 2**k for k in range(1, 9)), b"ab", b"abab", b"bab", b"cabab" * 30]
+    tok = BPETokenizer(tokens, None)
+    for size in (SHORT - 1, SHORT, SHORT + 1, 2 * SHORT, 777):
+        for tail in ("", "b", "aabab"):
+            run = (text * size)[:size] + tail
+            assert tok.encode(run).tolist() == list(by_definition(run, tok))
 
 
 def test_a_fragment_is_no_word():

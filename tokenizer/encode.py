@@ -10,8 +10,8 @@ spaces, falls apart at the beginnings of characters which no token joins to what
 its fragments are looked up as words are. They are marked in the key: a whole word may be a token that merging does not
 make.
 
-**The worst case.** Splitting reads each byte a few times, and merging is O(n) for a fragment of n bytes (`merge.py` has
-the derivation), so that no text takes more than a constant number of steps a byte.
+**The worst case.** Splitting reads each byte a few times, and merging a fragment of n bytes is O(n), or O(n log n)
+where what comes late decides what becomes of its beginning (`merge.py` has the derivation).
 """
 
 import threading
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import Kernel, kernel, primitive, subroutine
 from ..kernels.cpu.simd import eight_bytes, elements
-from .joins import join_table, joined
-from .merge import SCRATCH, SHORT, merge_long, merge_short, queue_size
+from .joins import join_table, joined, sides
+from .merge import SCRATCH, merge
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
 from .tables import Ints, Vocabulary, find_token, hash_bytes, mixed, pair_table, pointers, ranks_of
@@ -57,9 +57,13 @@ def _word_key(text, start, size):
 def _fragment_end(text, start, end, joins):
     """The next place in a word where a character begins that no token joins to what is before it, or its end."""
     table, size = joins
+    last = np.int64(-1)
     for at in range(start + 3, end):
-        if text[at] & 0xC0 != 0x80 and not joined(table, size, text, at):
-            return at
+        if text[at] & 0xC0 != 0x80:
+            window = sides(text, at)
+            if window != last and not joined(table, size, window):
+                return at
+            last = window
     return end
 
 
@@ -91,13 +95,11 @@ def _enter(work, slot, low, high, out, at, count):
 
 
 @subroutine
-def _encode_segments(
-    out, at, counts, work, queue, text, cuts, fixed, first, last, pattern, joins, pairs, tokens, whole_words
-):
+def _encode_segments(out, at, counts, work, text, cuts, fixed, first, last, pattern, joins, pairs, tokens, whole_words):
     """Encode segments first to last − 1; returns where their ids end in out."""
     classes, code = pattern
-    scratch = elements(work[2:])
-    out, work, queue = elements(out), elements(work), elements(queue)
+    cells = elements(work[2:])
+    out, work = elements(out), elements(work)
     for segment in range(first, last):
         begin = at
         if fixed[segment] >= 0:
@@ -149,11 +151,8 @@ def _encode_segments(
             if token >= 0:
                 out[at] = token
                 after = at + 1
-            elif size <= SHORT:
-                after = merge_short(out, at, scratch, text, start, size, pairs)
             else:
-                cells, nodes = np.empty((size + 1, 4), np.int32), np.empty(6 * size + 2, np.int32)
-                after = merge_long(out, at, queue, cells, nodes, text, start, size, pairs)
+                after = merge(out, at, cells, text, start, size, pairs, tokens[1])
             if size <= _KEY:
                 _enter(work, slot, low, high, out, at, after - at)
             at = after
@@ -162,33 +161,33 @@ def _encode_segments(
     return at
 
 
-_SIGNATURE = """u4[1] i8[1] i8[2] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8
+_SIGNATURE = """u4[1] i8[1] i8[2] <- u1[1] i8[1] i8[1] i8[1] u1[1] i8
                 i8[1] i8[1] i8[1] i4[1] i4[1] i4[1] u1[1] i8[1] i8[1] i8"""
 
 
 # fmt: off
 @primitive
-def _encode_part(out, at, counts, work, queue, text, cuts, fixed, first, last, classes, code,
+def _encode_part(out, at, counts, work, text, cuts, fixed, first, last, classes, code,
                  joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
-    pairs = ranks_of(table, present), elements(made), made.size, elements(of_bytes), elements(byte_ids)
-    _encode_segments(out, at, counts, work, queue, elements(text), cuts, fixed, first, last, (elements(classes), code),
+    pairs = ranks_of(table, present), elements(made), elements(of_bytes), elements(byte_ids)
+    _encode_segments(out, at, counts, work, elements(text), cuts, fixed, first, last, (elements(classes), code),
                      (elements(joins), joins.size), pairs, pointers(data, offsets, slots), whole_words)
 
 
 @kernel(_SIGNATURE, parallel=False)
-def _encode(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
+def _encode(out, counts, work, text, cuts, fixed, parts, classes, code,
             joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
-    _encode_part(out, np.int64(0), counts, work[0], queue[0], text, cuts, fixed, np.int64(0), fixed.size, classes, code,
+    _encode_part(out, np.int64(0), counts, work[0], text, cuts, fixed, np.int64(0), fixed.size, classes, code,
                  joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
 
 
 @kernel(_SIGNATURE)
-def _encode_parts(out, counts, work, queue, text, cuts, fixed, parts, classes, code,
+def _encode_parts(out, counts, work, text, cuts, fixed, parts, classes, code,
                   joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words):
     for part in numba.prange(parts.size - 1):
         first, last = parts[part], parts[part + 1]
         at = cuts[first] + _PAD * part
-        _encode_part(out, at, counts, work[part], queue[part], text, cuts, fixed, first, last, classes, code,
+        _encode_part(out, at, counts, work[part], text, cuts, fixed, first, last, classes, code,
                      joins, table, present, made, of_bytes, byte_ids, data, offsets, slots, whole_words)
 # fmt: on
 
@@ -210,7 +209,7 @@ class Encoder:
         self.pattern = pattern
         pairs = pair_table(tokens, merges)
         self._tables = (join_table(tokens), *pairs, *tokens, whole_words)
-        self._work, self._queue = np.zeros((1, _WORK), np.int64), np.zeros((1, queue_size(pairs.made.size)), np.int64)
+        self._work = np.zeros((1, _WORK), np.int64)
         self._cuts, self._count = np.zeros(2, np.int64), np.zeros(1, np.int64)
         self._lock = threading.Lock()
 
@@ -233,7 +232,7 @@ class Encoder:
                 return out[: counts.sum()].copy(), counts
             places, cuts, fixed = self._divided(data, cuts, fixed, classes, parts)
             if len(self._work) < parts:
-                self._work, self._queue = (np.zeros((parts, a.shape[1]), np.int64) for a in (self._work, self._queue))
+                self._work = np.zeros((parts, _WORK), np.int64)
             begins = np.array([0, *places + range(1, parts), fixed.size])
             counts = np.empty(fixed.size, np.int64)
             self._run(_encode_parts, out, counts, data, cuts, fixed, begins, classes)
@@ -257,7 +256,7 @@ class Encoder:
 
     def _run(self, kernel: Kernel, *arrays: NDArray[Any]) -> None:
         out, counts, *inputs = arrays
-        kernel(out, counts, self._work, self._queue, *inputs, self.pattern.code, *self._tables)
+        kernel(out, counts, self._work, *inputs, self.pattern.code, *self._tables)
 
     def _divided(
         self, data: NDArray[np.uint8], cuts: Ints, fixed: Ints, classes: NDArray[np.uint8], parts: int

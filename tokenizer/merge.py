@@ -1,210 +1,195 @@
 """Merging a word: the pair with the smallest rank becomes one, of equal ones the leftmost, until none is left.
 
-In a short word the smallest is searched for: at most n merges of n steps. A longer one has a list of places for each
-rank, and a bitmap of the lists that are not empty, three levels of 64, whose uppermost is searched. A merge replaces
-two pairs at most, so that a word of n bytes puts fewer than 3 n places on lists; each is taken off once, and is passed
-over if its pair has changed since. To put one on a list and to find the smallest rank take a constant number of steps,
-so all is O(n), if lists are in the order of places. They are where a rank has one pair that forms in one pass from left
-to right; else the list is sorted when its turn comes, and all is O(n log n).
+**A window** of at most SHORT bytes takes at most so many merges, and in each the smallest rank is searched for. A
+larger one of n bytes has a heap of its pairs; a merge makes two new ones at most, so that fewer than 3 n ever enter it,
+and each leaves it once: O(n log n).
 
-That holds where no merge makes a pair of a smaller rank than its own, as in vocabularies that were trained. With any
-other ranks the outcome is right too: the list is left in the middle for the smaller rank, and sorted again if need be.
+**A word** is merged in windows that overlap. Two tokens are *settled* if merging the bytes of both gives them again. A
+word's tokens are its own if and only if all neighbours among them are settled: what would merge across a boundary first
+has the smallest rank among the pairs of the two tokens beside it too, and would have merged across it there. So all
+neighbours in what a window becomes are settled, and if the next window begins where a token begins and with the same
+token, so are all of both. If it does not, the window is doubled. A word of n bytes costs what windows of O(n) bytes do:
+O(n), or O(n log n) where windows had to grow with it. Ranks may be any, and need not be those of a training. A window
+of the same bytes as the one before becomes the same tokens: runs, as of one character, need not be merged.
 """
 
 import numpy as np
-from numba.cpython.unsafe.numbers import trailing_zeros
 
 from ..kernels.cpu.kernel import primitive, subroutine
 from ..kernels.cpu.simd import elements
 from .tables import NO_RANK, pair_rank
 
 SHORT = 64  # bytes
-SCRATCH = 4 * (SHORT + 1)  # integers, to merge a short word in
-_IDS, _BEFORE, _AFTER = (n * (SHORT + 1) for n in (1, 2, 3))
+SCRATCH = 4 * (SHORT + 1)  # integers, to merge a window of at most SHORT bytes in
 _HALF = 0xFFFF_FFFF
-_UNSORTED = 1 << 31
+_NO_PAIR = NO_RANK << 32
+
+# A window of n bytes is four rows of n + 1 integers, by place: rank << 32 | place of the pair that begins here, the
+# token's id, the place before, the place after.
 
 
-def queue_size(ranks: int) -> int:
-    """Integers of a queue for so many ranks: the lists, then the three levels of the bitmap; all are 0 at first."""
-    return ranks + sum(ranks // 64**level + 1 for level in (1, 2, 3))
-
-
-@subroutine
-def merge_short(out, at, scratch, text, start, size, pairs):
-    """Merge a word of at most SHORT bytes; returns where its ids end in out.
-
-    Args:
-        scratch: int64, shape (SCRATCH,): first, by place, rank << 32 | place of the pair that begins there.
-    """
-    known, made, _, of_bytes, byte_ids = pairs
+@primitive
+def _begin(cells, row, text, start, size, pairs):
+    """One token a byte."""
+    _, _, of_bytes, byte_ids = pairs
     for i in range(size):
         first = np.int64(text[start + i])
-        scratch[_IDS + i] = byte_ids[first]
-        scratch[_BEFORE + i] = i - 1
-        scratch[_AFTER + i] = i + 1
-        scratch[i] = np.int64(of_bytes[first << 8 | text[start + i + 1]]) << 32 | i
-    scratch[size - 1] = NO_RANK << 32
-    while True:
-        lowest = NO_RANK << 32
-        for i in range(size):
-            lowest = min(lowest, scratch[i])
-        if lowest >= NO_RANK << 32:
-            break
-        i = lowest & _HALF
-        right = scratch[_AFTER + i]
-        following = scratch[_AFTER + right]
-        new = np.int64(made[lowest >> 32])
-        scratch[_IDS + i] = new
-        scratch[_AFTER + i] = following
-        scratch[_BEFORE + following] = i
-        scratch[right] = scratch[i] = NO_RANK << 32
-        if following < size:
-            scratch[i] = pair_rank(known, new, scratch[_IDS + following]) << 32 | i
-        if i > 0:
-            first = scratch[_BEFORE + i]
-            scratch[first] = pair_rank(known, scratch[_IDS + first], new) << 32 | first
-    i = 0
+        cells[i] = np.int64(of_bytes[first << 8 | text[start + i + 1]]) << 32 | i
+        cells[row + i] = byte_ids[first]
+        cells[2 * row + i] = i - 1
+        cells[3 * row + i] = i + 1
+    cells[size - 1] = _NO_PAIR
+
+
+@primitive
+def _join(cells, row, size, pair, pairs):
+    """Merge a pair; returns the place before it, or −1."""
+    known, made, _, _ = pairs
+    i = pair & _HALF
+    right, first = cells[3 * row + i], cells[2 * row + i]
+    following = cells[3 * row + right]
+    new = np.int64(made[pair >> 32])
+    cells[row + i] = new
+    cells[3 * row + i] = following
+    cells[2 * row + following] = i
+    cells[right] = cells[i] = _NO_PAIR
+    if following < size:
+        cells[i] = pair_rank(known, new, cells[row + following]) << 32 | i
+    if first >= 0:
+        cells[first] = pair_rank(known, cells[row + first], new) << 32 | first
+    return first
+
+
+@primitive
+def _end(out, at, cells, row, size):
+    """Write the ids; returns where they end."""
+    i = np.int64(0)
     while i < size:
-        out[at] = scratch[_IDS + i]
+        out[at] = cells[row + i]
         at += 1
-        i = scratch[_AFTER + i]
+        i = cells[3 * row + i]
     return at
 
 
-@primitive
-def _put(queue, ranks, nodes, n, rank, place):
-    """Put a place at the end of the list of a rank, as node n; a list is the nodes of its ends, last << 32 | first."""
-    nodes[2 * n] = place
-    nodes[2 * n + 1] = 0
-    ends = queue[rank]
-    if ends:
-        last = ends >> 32
-        nodes[2 * last + 1] = n
-        queue[rank] = n << 32 | ends & _HALF | (_UNSORTED if nodes[2 * last] > place else 0)
-        return
-    queue[rank] = n << 32 | n
-    level = ranks
-    for shift in (6, 12, 18):
-        word = level + (rank >> shift)
-        was = queue[word]
-        queue[word] = was | 1 << (rank >> (shift - 6) & 63)
-        if was:
-            return
-        level += (ranks >> shift) + 1
+@subroutine
+def _merge_short(out, at, cells, text, start, size, pairs):
+    row = np.int64(SHORT + 1)
+    _begin(cells, row, text, start, size, pairs)
+    while True:
+        lowest = _NO_PAIR
+        for i in range(size):
+            lowest = min(lowest, cells[i])
+        if lowest >= _NO_PAIR:
+            return _end(out, at, cells, row, size)
+        _join(cells, row, size, lowest, pairs)
 
 
 @primitive
-def _remove(queue, ranks, rank):
-    """Note that the list of a rank is empty."""
-    queue[rank] = 0
-    level = ranks
-    for shift in (6, 12, 18):
-        word = level + (rank >> shift)
-        queue[word] &= ~(1 << (rank >> (shift - 6) & 63))
-        if queue[word]:
-            return
-        level += (ranks >> shift) + 1
+def _push(heap, count, pair):
+    at = count
+    while at > 0 and heap[(at - 1) >> 1] > pair:
+        heap[at] = heap[(at - 1) >> 1]
+        at = (at - 1) >> 1
+    heap[at] = pair
+    return count + 1
 
 
 @primitive
-def _smallest(queue, ranks):
-    """The smallest rank whose list is not empty, or −1."""
-    third = ranks + (ranks >> 6) + (ranks >> 12) + 2
-    for i in range((ranks >> 18) + 1):
-        if queue[third + i]:
-            i = i << 6 | trailing_zeros(queue[third + i])
-            i = i << 6 | trailing_zeros(queue[ranks + (ranks >> 6) + 1 + i])
-            return i << 6 | trailing_zeros(queue[ranks + i])
-    return -1
+def _pop(heap, count):
+    """Take the smallest away; returns how many are left."""
+    count -= 1
+    pair, at = heap[count], np.int64(0)
+    while 2 * at + 1 < count:
+        child = 2 * at + 1
+        child += np.int64(child + 1 < count and heap[child + 1] < heap[child])
+        if heap[child] >= pair:
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = pair
+    return count
 
 
 @subroutine
-def _sort(queue, nodes, rank):
-    """Bring the list of a rank into the order of places."""
-    first = queue[rank] & ~_UNSORTED & _HALF
-    size, node = 0, first
-    while node:
-        size += 1
-        node = np.int64(nodes[2 * node + 1])
-    places = np.empty(size, np.int32)
-    node = first
+def _merge_long(out, at, text, start, size, pairs):
+    row = size + 1
+    own, room = np.empty(4 * row, np.int64), np.empty(3 * size, np.int64)
+    cells, heap = elements(own), elements(room)
+    _begin(cells, row, text, start, size, pairs)
+    count = np.int64(0)
     for i in range(size):
-        places[i] = nodes[2 * node]
-        node = np.int64(nodes[2 * node + 1])
-    places.sort()
-    node = first
-    for i in range(size):
-        nodes[2 * node] = places[i]
-        node = np.int64(nodes[2 * node + 1])
-    queue[rank] &= ~_UNSORTED
+        if cells[i] < _NO_PAIR:
+            count = _push(heap, count, cells[i])
+    while count:
+        pair = heap[0]
+        count = _pop(heap, count)
+        if cells[pair & _HALF] != pair:
+            continue  # it has changed since
+        first = _join(cells, row, size, pair, pairs)
+        if cells[pair & _HALF] < _NO_PAIR:
+            count = _push(heap, count, cells[pair & _HALF])
+        if first >= 0 and cells[first] < _NO_PAIR:
+            count = _push(heap, count, cells[first])
+    after = _end(out, at, cells, row, size)
+    return after + own.size - 4 * row  # which keeps the memory alive until here
+
+
+@primitive
+def _merge_window(out, at, cells, text, start, size, pairs):
+    if size <= SHORT:
+        return _merge_short(out, at, cells, text, start, size, pairs)
+    return _merge_long(out, at, text, start, size, pairs)
+
+
+@primitive
+def _repeats(text, start, place, window, end):
+    """How often the bytes from `start` to `place` come again before a window that is as the one from `start`."""
+    same = np.int64(0)
+    while place + same < end and text[place + same] == text[start + same]:
+        same += 1
+    return (same - window) // (place - start) + 1 if same >= window else 0
+
+
+@primitive
+def _repeat(out, at, cut, after, more):
+    """Insert `more` ids in front of out[cut:after], those from `at` to `cut` again and again."""
+    for i in range(after - 1, cut - 1, -1):
+        out[i + more] = out[i]
+    for i in range(cut, cut + more):
+        out[i] = out[i - cut + at]
 
 
 @subroutine
-def merge_long(out, at, queue, cells, nodes, text, start, size, pairs):
-    """Merge a word of any size; returns where its ids end in out.
+def merge(out, at, cells, text, start, size, pairs, offsets):
+    """Merge a word; returns where its ids end in out.
 
     Args:
-        cells: int32, shape (size + 1, 4): for id, place before, place after, rank of the pair that begins here.
-        nodes: int32, shape (6 · size + 2,): for pairs of place and next node; node 0 is none.
+        cells: int64, SCRATCH of them.
+        offsets: token i has offsets[i + 1] − offsets[i] bytes.
     """
-    known, made, ranks, of_bytes, byte_ids = pairs
-    nodes = elements(nodes)
-    n = 1
-    for i in range(size):
-        cells[i, 0] = byte_ids[text[start + i]]
-        cells[i, 1] = i - 1
-        cells[i, 2] = i + 1
-        cells[i, 3] = -1
-    for i in range(size - 1):
-        rank = np.int64(of_bytes[np.int64(text[start + i]) << 8 | text[start + i + 1]])
-        if rank != NO_RANK:
-            cells[i, 3] = rank
-            _put(queue, ranks, nodes, n, rank, i)
-            n += 1
-    while True:
-        rank = _smallest(queue, ranks)
-        if rank < 0:
-            break
-        if queue[rank] & _UNSORTED:
-            _sort(queue, nodes, rank)
-        node, lowest = queue[rank] & _HALF, rank
-        while node and lowest == rank:
-            i = np.int64(nodes[2 * node])
-            node = np.int64(nodes[2 * node + 1])
-            if cells[i, 3] != rank:
+    if size <= SHORT:
+        return _merge_short(out, at, cells, text, start, size, pairs)
+    end, window = start + size, np.int64(SHORT)
+    after = _merge_short(out, at, cells, text, start, window, pairs)
+    while start + window < end:
+        cut, place, token = at, start, np.int64(out[at])
+        while place + offsets[token + 1] - offsets[token] <= start + window - window // 4:
+            place += offsets[token + 1] - offsets[token]
+            cut += 1
+            token = np.int64(out[cut])
+        repeats = np.int64(0)
+        if cut > at and out[at] == token:
+            repeats = _repeats(text, start, place, window, end)
+        if repeats:
+            more = repeats * (cut - at)
+            _repeat(out, at, cut, after, more)
+            at, after, start = at + more, after + more, start + repeats * (place - start)
+            continue
+        if cut > at:
+            after = _merge_window(out, cut, cells, text, place, min(window, end - place), pairs)
+            if out[cut] == token:
+                at, start = cut, place
                 continue
-            right = np.int64(cells[i, 2])
-            first, following = np.int64(cells[i, 1]), np.int64(cells[right, 2])
-            cells[i, 0] = made[rank]
-            cells[i, 2] = following
-            cells[following, 1] = i
-            cells[i, 3] = cells[right, 3] = -1
-            if first >= 0:
-                new = pair_rank(known, np.int64(cells[first, 0]), np.int64(made[rank]))
-                cells[first, 3] = -1
-                if new != NO_RANK:
-                    cells[first, 3] = new
-                    _put(queue, ranks, nodes, n, new, first)
-                    n += 1
-                    lowest = min(lowest, new)
-            while node and cells[nodes[2 * node], 3] != rank:
-                node = np.int64(nodes[2 * node + 1])
-            if following < size:
-                new = pair_rank(known, np.int64(made[rank]), np.int64(cells[following, 0]))
-                passing = new > rank and lowest == rank and node and nodes[2 * node] == following  # it merges next
-                if new != NO_RANK and not passing:
-                    cells[i, 3] = new
-                    _put(queue, ranks, nodes, n, new, i)
-                    n += 1
-                    lowest = min(lowest, new)
-        if node:
-            queue[rank] = queue[rank] & ~_HALF | node
-        else:
-            _remove(queue, ranks, rank)
-    i = 0
-    while i < size:
-        out[at] = cells[i, 0]
-        at += 1
-        i = np.int64(cells[i, 2])
-    return at
+        window *= 2
+        after = _merge_window(out, at, cells, text, start, min(window, end - start), pairs)
+    return after
