@@ -112,6 +112,7 @@ def test_a_batch_is_its_texts_one_by_one_on_any_number_of_threads(pattern, monke
             for options in ({}, {"allowed_special": "all"}, {"allowed_special": ["<b>"]}):
                 ids, offsets = tok.encode_batch(texts, **options)
                 assert (ids.dtype, offsets.dtype, offsets.size) == (np.uint32, np.int64, len(texts) + 1)
+                assert tok.encode_lists(texts, **options) == [tok.encode(text, **options).tolist() for text in texts]
                 for text, (start, end) in zip(texts, pairwise(offsets.tolist()), strict=True):
                     assert ids[start:end].tolist() == tok.encode(text, **options).tolist()
                     assert tok.decode(ids[start:end]) == text

@@ -9,6 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -106,6 +107,12 @@ class Tokenizer(ABC):
         """
         ids = [self.encode(text) for text in texts_of(texts)]
         return np.concatenate([np.empty(0, np.uint32), *ids]), np.cumsum([0, *map(len, ids)], dtype=np.int64)
+
+    def encode_lists(self, texts: Iterable[str], **options: Any) -> list[list[int]]:
+        """The ids of each text as a list; arguments and errors are those of `encode_batch`."""
+        ids, offsets = self.encode_batch(texts, **options)
+        flat = ids.tolist()
+        return [flat[start:end] for start, end in pairwise(offsets.tolist())]
 
     def encode_with_offsets(
         self, text: str, unit: Literal["bytes", "characters"] = "characters", **special: Any

@@ -98,6 +98,7 @@ def _enter(work, slot, low, high, out, at, count):
 def _encode_segments(out, at, counts, work, text, cuts, fixed, first, last, pattern, joins, pairs, tokens, whole_words):
     """Encode segments first to last − 1; returns where their ids end in out."""
     classes, code = pattern
+    _, _, _, byte_ids = pairs
     cells = elements(work[2:])
     out, work = elements(out), elements(work)
     for segment in range(first, last):
@@ -124,6 +125,11 @@ def _encode_segments(out, at, counts, work, text, cuts, fixed, first, last, patt
             if mark:
                 stop = _fragment_end(text, start, word, joins)
             size = stop - start
+            if size == 1:
+                out[at] = byte_ids[text[start]]
+                at += 1
+                start = stop
+                continue
             slot = low = high = 0
             if size <= _KEY:
                 low, high = _word_key(text, start, size)
