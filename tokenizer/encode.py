@@ -1,9 +1,10 @@
 """Encoding as kernels over UTF-8 bytes: find where a word ends, look it up, and merge it if it is new.
 
-**The word table.** Words of at most 15 bytes are looked up by two integers: their bytes, filled up with zeros, and
-their length in the last one. So equal keys are equal words. A slot holds both, the number of ids and up to three of
-them; more lie in an arena. What was merged is entered; when three quarters of the slots or the arena are full, the
-table is emptied. Each part of the work has a table of its own.
+**The word table.** Words of at most 64 bytes are looked up by two integers. Of one of at most 15 bytes they are its
+bytes, filled up with zeros, and their number; of a longer one a hash, their number, and where its bytes are kept, which
+are compared. A slot holds both, the number of ids and up to three of them; more lie in an arena, as the bytes do. What
+was merged is entered; when three quarters of the slots or the arena are full, the table is emptied. Each part of the
+work has a table of its own.
 
 **Fragments.** No merge reaches over a place that no token reaches over. So a longer word, as of a script without
 spaces, falls apart at the beginnings of characters which no token joins to what is before them (`joins.joined`), and
@@ -31,8 +32,9 @@ from .tables import Ints, Vocabulary, find_token, hash_bytes, mixed, pair_table,
 
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids
-_KEY = 15  # bytes of a word in the table
-_FRAGMENT = 1 << 60  # in the key of one
+_KEY = 15  # bytes that a key holds
+_LONGEST = 64  # bytes of a word in the table
+_HASHED, _FRAGMENT = 1 << 61, 1 << 60  # in the second integer of a key
 _PAD = 4  # ids that are written beyond the last
 _PART = 1 << 16  # bytes that are worth a thread
 _HALF = 0xFFFF_FFFF
@@ -46,11 +48,29 @@ _WORK = _IDS + _ARENA
 
 @primitive
 def _word_key(text, start, size):
-    """Bytes start to start + size as two integers, the uppermost byte of which is their number."""
+    if size > _KEY:
+        low = np.int64(eight_bytes(text, start + size - 8))
+        for i in range(0, size - 8, 8):
+            low = mixed(low) ^ np.int64(eight_bytes(text, start + i))
+        return low, _HASHED | size << 32
     low, high = np.int64(eight_bytes(text, start)), np.int64(eight_bytes(text, start + 8))
     if size < 8:
         return low & ((1 << 8 * size) - 1), size << 56
     return low, high & ((1 << 8 * (size - 8)) - 1) | size << 56
+
+
+@primitive
+def _is_word(work, place, text, start, size, low, high):
+    """Whether the slot at `place` holds a word with this key."""
+    if work[place] != low:
+        return False
+    if size <= _KEY:
+        return work[place + 1] == high
+    kept = _IDS + (work[place + 1] & _HALF)
+    same = work[place + 1] >> 32 == high >> 32 and work[kept] == np.int64(eight_bytes(text, start + size - 8))
+    for i in range(0, size - 8, 8):
+        same = same and work[kept + 1 + (i >> 3)] == np.int64(eight_bytes(text, start + i))
+    return same
 
 
 @primitive
@@ -68,14 +88,39 @@ def _fragment_end(text, start, end, joins):
 
 
 @primitive
+def _look_up(out, at, work, text, start, size, mark):
+    """Write the ids of a word, if the table has it; returns where they end, and its key and slot."""
+    low, high = _word_key(text, start, size)
+    high |= mark
+    slot = _first_slot(low, high)
+    place = _WORDS + 4 * slot
+    while work[place + 1] and not _is_word(work, place, text, start, size, low, high):
+        slot = (slot + 1) & (_SLOTS - 1)
+        place = _WORDS + 4 * slot
+    if work[place + 1]:
+        count = work[place + 2] & _HALF
+        if count <= 3:
+            out[at] = work[place + 2] >> 32
+            out[at + 1] = work[place + 3] & _HALF
+            out[at + 2] = work[place + 3] >> 32
+        else:
+            for i in range(count):
+                out[at + i] = work[_IDS + work[place + 3] + i]
+        at += count
+    return at, (low, high, slot)
+
+
+@primitive
 def _first_slot(low, high):
     return mixed(low ^ mixed(high) << 1) & (_SLOTS - 1)
 
 
 @primitive
-def _enter(work, slot, low, high, out, at, count):
-    """Keep the ids of a word for the next time, in the free slot."""
-    if work[0] >= _SLOTS * 3 // 4 or work[1] + count > _ARENA:
+def _enter(work, key, text, start, size, out, at, after):
+    """Keep the ids of a word for the next time, in the free slot of its key."""
+    low, high, slot = key
+    count = after - at
+    if work[0] >= _SLOTS * 3 // 4 or work[1] + count + _LONGEST // 8 > _ARENA:
         for i in range(_WORDS, _IDS):
             work[i] = 0
         work[0] = work[1] = 0
@@ -83,6 +128,13 @@ def _enter(work, slot, low, high, out, at, count):
     place = _WORDS + 4 * slot
     work[place] = low
     work[place + 1] = high
+    if size > _KEY:
+        work[place + 1] |= work[1]
+        work[_IDS + work[1]] = np.int64(eight_bytes(text, start + size - 8))
+        work[1] += 1
+        for i in range(0, size - 8, 8):
+            work[_IDS + work[1]] = np.int64(eight_bytes(text, start + i))
+            work[1] += 1
     work[place + 2] = count | np.int64(out[at]) << 32
     if count <= 3:
         work[place + 3] = np.int64(out[at + 1]) | np.int64(out[at + 2]) << 32
@@ -95,74 +147,67 @@ def _enter(work, slot, low, high, out, at, count):
 
 
 @subroutine
+def _encode_fragments(out, at, cells, work, text, start, first, end, joins, pairs, offsets):
+    """Encode a word of several fragments, of which the first ends at `first`; returns where its ids end in out."""
+    stop, zero = first, np.int64(0)
+    while start < end:
+        size, after = stop - start, at
+        key = zero, zero, zero
+        if size <= _LONGEST:
+            after, key = _look_up(out, at, work, text, start, size, np.int64(_FRAGMENT))
+        if after == at:
+            after = merge(out, at, cells, text, start, size, pairs, offsets)
+            if size <= _LONGEST:
+                _enter(work, key, text, start, size, out, at, after)
+        at, start = after, stop
+        stop = _fragment_end(text, start, end, joins)
+    return at
+
+
+@subroutine
+def _encode_new(out, at, cells, work, key, text, start, end, joins, pairs, tokens, whole_words):
+    """Encode a word that the table lacks; returns where its ids end in out."""
+    size, token = end - start, np.int64(-1)
+    if whole_words:
+        token = find_token(tokens, text, start, end, hash_bytes(text, start, end))
+    if token >= 0:
+        out[at] = token
+        after = at + 1
+    else:
+        first = _fragment_end(text, start, end, joins) if size > _KEY else end
+        if first < end:
+            return _encode_fragments(out, at, cells, work, text, start, first, end, joins, pairs, tokens[1])
+        after = merge(out, at, cells, text, start, size, pairs, tokens[1])
+    if size <= _LONGEST:
+        _enter(work, key, text, start, size, out, at, after)
+    return after
+
+
+@subroutine
 def _encode_segments(out, at, counts, work, text, cuts, fixed, first, last, pattern, joins, pairs, tokens, whole_words):
     """Encode segments first to last − 1; returns where their ids end in out."""
     classes, code = pattern
     _, _, _, byte_ids = pairs
     cells = elements(work[2:])
-    out, work = elements(out), elements(work)
+    out, work, zero = elements(out), elements(work), np.int64(0)
     for segment in range(first, last):
-        begin = at
+        begin, start, end = at, cuts[segment], cuts[segment + 1]
         if fixed[segment] >= 0:
             out[at] = fixed[segment]
-            at += 1
-        start, end = cuts[segment], cuts[segment + 1]
-        word = start
-        while start < end and fixed[segment] < 0:
-            if start == word:
-                stop = word = word_end(text, start, end, classes, code)
-                mark = 0
-                if word - start > _KEY:
-                    mark = _FRAGMENT
-                    token = -1
-                    if whole_words:
-                        token = find_token(tokens, text, start, stop, hash_bytes(text, start, stop))
-                    if token >= 0:
-                        out[at] = token
-                        at += 1
-                        start = stop
-                        continue
-            if mark:
-                stop = _fragment_end(text, start, word, joins)
+            at, start = at + 1, end
+        while start < end:
+            stop = word_end(text, start, end, classes, code)
             size = stop - start
             if size == 1:
                 out[at] = byte_ids[text[start]]
-                at += 1
-                start = stop
-                continue
-            slot = low = high = 0
-            if size <= _KEY:
-                low, high = _word_key(text, start, size)
-                high |= mark
-                slot = _first_slot(low, high)
-                place = _WORDS + 4 * slot
-                while work[place + 1] and (work[place] != low or work[place + 1] != high):
-                    slot = (slot + 1) & (_SLOTS - 1)
-                    place = _WORDS + 4 * slot
-                if work[place + 1]:
-                    count = work[place + 2] & _HALF
-                    if count <= 3:
-                        out[at] = work[place + 2] >> 32
-                        out[at + 1] = work[place + 3] & _HALF
-                        out[at + 2] = work[place + 3] >> 32
-                    else:
-                        for i in range(count):
-                            out[at + i] = work[_IDS + work[place + 3] + i]
-                    at += count
-                    start = stop
-                    continue
-            token = -1
-            if whole_words and not mark:
-                token = find_token(tokens, text, start, stop, hash_bytes(text, start, stop))
-            if token >= 0:
-                out[at] = token
                 after = at + 1
             else:
-                after = merge(out, at, cells, text, start, size, pairs, tokens[1])
-            if size <= _KEY:
-                _enter(work, slot, low, high, out, at, after - at)
-            at = after
-            start = stop
+                after, key = at, (zero, zero, zero)
+                if size <= _LONGEST:
+                    after, key = _look_up(out, at, work, text, start, size, zero)
+                if after == at:
+                    after = _encode_new(out, at, cells, work, key, text, start, stop, joins, pairs, tokens, whole_words)
+            at, start = after, stop
         counts[segment] = at - begin
     return at
 
