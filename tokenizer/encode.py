@@ -1,6 +1,6 @@
 """Encoding as kernels over UTF-8 bytes: find where a word ends, look it up, and merge it if it is new.
 
-**The word table.** Words of at most 64 bytes are looked up by two integers. Of one of at most 15 bytes they are its
+**The word table.** Words of at most 128 bytes are looked up by two integers. Of one of at most 15 bytes they are its
 bytes, filled up with zeros, and their number; of a longer one a hash, their number, and where its bytes are kept, which
 are compared. A slot holds both, the number of ids and up to three of them; more lie in an arena, as the bytes do. What
 was merged is entered; when three quarters of the slots or the arena are full, the table is emptied. Each part of the
@@ -33,7 +33,7 @@ from .tables import Ints, Vocabulary, find_token, hash_bytes, mixed, pair_table,
 _SLOTS = 1 << 17  # of the word table
 _ARENA = 1 << 18  # ids
 _KEY = 15  # bytes that a key holds
-_LONGEST = 64  # bytes of a word in the table
+_LONGEST = 128  # bytes of a word in the table
 _HASHED, _FRAGMENT = 1 << 61, 1 << 60  # in the second integer of a key
 _PAD = 4  # ids that are written beyond the last
 _PART = 1 << 16  # bytes that are worth a thread
