@@ -7,9 +7,9 @@ was merged is entered; when three quarters of the slots or the arena are full, t
 work has a table of its own.
 
 **Fragments.** No merge reaches over a place that no token reaches over. So a longer word, as of a script without
-spaces, falls apart at the beginnings of characters which no token joins to what is before them (`joins.joined`), and
-its fragments are looked up as words are. They are marked in the key: a whole word may be a token that merging does not
-make.
+spaces, falls apart at the beginnings of its characters beyond ASCII which no token joins to what is before them
+(`joins.joined`), and its fragments are looked up as words are. They are marked in the key: a whole word may be a token
+that merging does not make.
 
 **The worst case.** Splitting reads each byte a few times, and merging a fragment of n bytes is O(n), or O(n log n)
 where what comes late decides what becomes of its beginning (`merge.py` has the derivation).
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..kernels.cpu.kernel import Kernel, kernel, primitive, subroutine
 from ..kernels.cpu.simd import eight_bytes, elements
-from .joins import join_table, joined, sides
+from .joins import join_table, joined
 from .merge import SCRATCH, merge
 from .patterns import Pattern
 from .split import CUSTOM, find_cut, word_end
@@ -75,15 +75,12 @@ def _is_word(work, place, text, start, size, low, high):
 
 @primitive
 def _fragment_end(text, start, end, joins):
-    """The next place in a word where a character begins that no token joins to what is before it, or its end."""
+    """The next place in a word where a character beyond ASCII begins that no token joins to what is before it, or its
+    end."""
     table, size = joins
-    last = np.int64(-1)
     for at in range(start + 3, end):
-        if text[at] & 0xC0 != 0x80:
-            window = sides(text, at)
-            if window != last and not joined(table, size, window):
-                return at
-            last = window
+        if text[at] >= 0xC0 and not joined(table, size, text, at):
+            return at
     return end
 
 

@@ -17,22 +17,17 @@ def join_table(tokens: Vocabulary) -> Ints:
 @primitive
 def _around(window, left, right, most):
     """The key of `left` bytes before a place and `right` behind it; `window` begins 3 bytes before it."""
-    which = left << 48 | right << 50 | most << 52
-    return window >> 8 * (3 - left) & ((1 << 8 * (left + right)) - 1) | which
+    sides = left << 48 | right << 50 | most << 52
+    return window >> 8 * (3 - left) & ((1 << 8 * (left + right)) - 1) | sides
 
 
 @primitive
-def sides(text, at):
-    """Three bytes on each side of a place; at is over 2."""
-    return np.int64(eight_bytes(text, at - 3)) & ((1 << 48) - 1)
-
-
-@primitive
-def joined(joins, size, window):
-    """Whether a token may reach over a place, as far as its `sides` tell.
+def joined(joins, size, text, at):
+    """Whether a token may reach from byte at − 1 to byte `at`, as far as three bytes on each side tell; at is over 2.
 
     False is certain; true may be said of others too, since the table holds hashes. Two bytes are asked about first.
     """
+    window = np.int64(eight_bytes(text, at - 3)) & ((1 << 48) - 1)
     for most in range(2, 4):
         found = 0
         for left in range(1, most + 1):
