@@ -179,6 +179,8 @@ ELSEWHERE = {
     "rotary": "tests/test_rotary.py, against transformers",
     "sample": "tests/test_ops.py, and tests/test_generate.py",
     "penalize_repetition": "tests/test_ops.py, and tests/test_generate.py",
+    "gru": "tests/test_recurrent.py, against PyTorch",
+    "lstm": "tests/test_recurrent.py, against PyTorch",
     "adamw_": "tests/test_optimizer.py, against PyTorch",
     "sgd_": "tests/test_optimizer.py, against PyTorch",
     "lion_": "tests/test_optimizer.py, against its paper",
