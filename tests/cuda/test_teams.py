@@ -112,10 +112,13 @@ def test_bfloat16(width):
 def test_a_row_of_a_bad_id_is_nan(width, bad):
     run = registry["cross_entropy"].kernel("cuda")
     logits, ids, weight = (_on_device(x, False) for x in (_normal(3, width), np.array([1, bad, -100]), _normal(width)))
-    losses, dlogits = (device.to(r, "cpu") for r in run(logits, ids, weight, reduction="none", save=True))
+    made = [*run(logits, ids, weight, reduction="none", save=True), run(logits, ids, weight)[0]]
+    with pytest.raises(ValueError, match=f"cross_entropy: targets: .*, got {bad};"):
+        device.synchronize()
+    losses, dlogits, mean = (device.to(r, "cpu") for r in made)
     assert np.isnan(losses).tolist() == [False, True, False]
     assert np.isnan(dlogits).all(-1).tolist() == [False, True, False] and not dlogits[2].any()
-    assert np.isnan(device.to(run(logits, ids, weight)[0], "cpu"))
+    assert np.isnan(mean)
 
 
 @pytest.mark.parametrize("reduction", ("mean", "none"))
