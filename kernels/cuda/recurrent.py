@@ -8,13 +8,14 @@ from numba import cuda
 from numba.cuda import int64
 
 from . import cell as cells_of
+from .blas import gemm
 from .copies import assign, fill
 from .kernel import kernel, primitive
 from .matmul import product
 from .pointwise import contiguous
 from .ptx import load, store
 from .reduce import sum_to
-from .runtime import empty, gemm
+from .runtime import empty
 
 _THREADS = 128
 
