@@ -8,9 +8,10 @@ and each leaves it once: O(n log n).
 word's tokens are its own if and only if all neighbours among them are settled: what would merge across a boundary first
 has the smallest rank among the pairs of the two tokens beside it too, and would have merged across it there. So all
 neighbours in what a window becomes are settled, and if the next window begins where a token begins and with the same
-token, so are all of both. If it does not, the window is doubled. A word of n bytes costs what windows of O(n) bytes do:
-O(n), or O(n log n) where windows had to grow with it. Ranks may be any, and need not be those of a training. A window
-of the same bytes as the one before becomes the same tokens: runs, as of one character, need not be merged.
+token, so are all of both. If it does not, windows become as many bytes as their square, which may mean to begin anew.
+A word of n bytes is gone through once for each size, and the logarithm of the size doubles: O(n) if windows stay small,
+as they do but for tokens that long, and O(n log n) at worst. Ranks may be any, and need not be those of a training. A
+window of the same bytes as the one before becomes the same tokens: runs, as of one character, need not be merged.
 """
 
 import numpy as np
@@ -169,7 +170,7 @@ def merge(out, at, cells, text, start, size, pairs, offsets):
     """
     if size <= SHORT:
         return _merge_short(out, at, cells, text, start, size, pairs)
-    end, window = start + size, np.int64(SHORT)
+    end, window, origin = start + size, np.int64(SHORT), (at, start)
     after = _merge_short(out, at, cells, text, start, window, pairs)
     while start + window < end:
         cut, place, token = at, start, np.int64(out[at])
@@ -190,6 +191,10 @@ def merge(out, at, cells, text, start, size, pairs, offsets):
             if out[cut] == token:
                 at, start = cut, place
                 continue
-        window *= 2
+        window *= window
+        token = np.int64(out[at])
         after = _merge_window(out, at, cells, text, start, min(window, end - start), pairs)
+        if out[at] != token:  # with which what is before is settled
+            at, start = origin
+            after = _merge_window(out, at, cells, text, start, min(window, end - start), pairs)
     return after
