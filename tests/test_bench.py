@@ -1,8 +1,6 @@
 """`bench/run.py`: what it counts, its table, and that ops take their benchmark samples."""
 
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +8,6 @@ from cases import Sample, find
 from click.testing import CliRunner
 
 from octavo.kernels import registry
-
-BENCH = Path(__file__).parents[1] / "bench"
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(BENCH)
-    return import_module
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`bench/tokenizer.py`: its jobs on short texts, its tables on made-up results, and that other ids stop it."""
 
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from click.testing import CliRunner
 
 from octavo.tokenizer import BPETokenizer
 
-BENCH = Path(__file__).parents[1] / "bench"
 TOLD = {
     "encode": "| gpt2 260, emoji | 2.0 | 0.7 | 0.7 | 3.00 | 1.00 |",
     "batch": "| gpt2 50257, English | 2.0 | 0.7 | 0.7 | 3.00 |",
@@ -20,12 +18,6 @@ TOLD = {
     "load": "| Octavo | 1.00 |  | 1 MB |",
 }
 TEXTS = {"English": "to be or not to be " * 9, "emoji": "👩‍👩‍👧 ok 🇪🇺" * 9}
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(BENCH)
-    return import_module
 
 
 @pytest.fixture

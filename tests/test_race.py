@@ -1,8 +1,6 @@
 """The commands and tables of `bench/race.py`, on made-up results, and each job of its racers on the smallest shape."""
 
 import sys
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +9,7 @@ from click.testing import CliRunner
 
 import octavo
 
-BENCH = Path(__file__).parents[1] / "bench"
 JOBS = {"product": "4x8x16", "attention": "1x4x2x8", "loss": "4x8x16", "train": "nano", "decode": "nano"}
-
-
-@pytest.fixture
-def bench(monkeypatch):
-    monkeypatch.syspath_prepend(BENCH)
-    return import_module
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def merge(out, at, cells, text, start, size, pairs, offsets):
         window *= window
         token = np.int64(out[at])
         after = _merge_window(out, at, cells, text, start, min(window, end - start), pairs)
-        if out[at] != token:  # with which what is before is settled
+        if at > origin[0] and out[at] != token:  # which was settled with what is before
             at, start = origin
             after = _merge_window(out, at, cells, text, start, min(window, end - start), pairs)
     return after

@@ -12,7 +12,7 @@ from numba import prange
 
 from ..device import contiguous, empty
 from .few_rows import dot
-from .kernel import kernel, subroutine
+from .kernel import kernel, primitive, subroutine
 from .matmul import SERIAL
 from .tile import tile
 from .unit import unit
@@ -122,35 +122,46 @@ def place(task, x, tall, across, units):
     return (i, j), min(tall, x.shape[0] - i), min(across, units - j)
 
 
+@primitive
+def _part(x, t, at, first, r, columns):
+    """Of row r of a task in x[:, t] its numbers in columns from `first` on."""
+    start = first + at[1]
+    return x[at[0] + r, t, start : start + columns]
+
+
 @subroutine
 def take(slot, x, t, at, first, rows, columns):
     """Write to a slot of scratch the numbers of x[:, t] at a place, of columns from `first` on."""
     for r in range(rows):
-        to, row = slot[r], x[at[0] + r, t, first + at[1] : first + at[1] + columns]
-        for j in range(columns):
-            to[j] = row[j]
+        _copy(slot[r], _part(x, t, at, first, r, columns))
+
+
+@subroutine
+def put(x, t, at, first, slot, rows, columns):
+    """The reverse."""
+    for r in range(rows):
+        _copy(_part(x, t, at, first, r, columns), slot[r, :columns])
+
+
+@primitive
+def _copy(to, row):
+    for j in range(row.size):
+        to[j] = row[j]
 
 
 @subroutine
 def add(slot, x, t, at, first, rows, columns):
     for r in range(rows):
-        to, row = slot[r], x[at[0] + r, t, first + at[1] : first + at[1] + columns]
+        to, row = slot[r], _part(x, t, at, first, r, columns)
         for j in range(columns):
             to[j] += row[j]
 
 
 @subroutine
-def put(x, t, at, first, slot, rows, columns):
-    for r in range(rows):
-        row, to = slot[r], x[at[0] + r, t, first + at[1] : first + at[1] + columns]
-        for j in range(columns):
-            to[j] = row[j]
-
-
-@subroutine
 def add_bias(slot, x, t, bias, at, first, rows, columns):
+    take(slot, x, t, at, first, rows, columns)
     own = bias[first + at[1] : first + at[1] + columns]
     for r in range(rows):
-        to, row = slot[r], x[at[0] + r, t, first + at[1] : first + at[1] + columns]
+        to = slot[r]
         for j in range(columns):
-            to[j] = row[j] + own[j]
+            to[j] += own[j]

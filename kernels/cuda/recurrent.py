@@ -125,6 +125,19 @@ def _sum(x, at, s, own, bias, j):
     return load(x, at) + (load(s, own) + load(bias, j))
 
 
+@primitive
+def _gates(x, at, units):
+    """A unit's four gates."""
+    return load(x, at), load(x, at + units), load(x, at + int64(2) * units), load(x, at + int64(3) * units)
+
+
+@primitive
+def _put(x, at, units, values):
+    """Write what belongs to the gates of a unit."""
+    for k in range(len(values)):
+        store(x, at + int64(k) * units, values[k])
+
+
 @kernel("T* T* T* <- T* T* T* T* ? i8 i8 i8 i8", threads=_THREADS)
 def _gru_kernel(out, gates, after, before, x, s, bias, saves, batch, steps, units, t):
     i, j, b, row = _unit(steps, units, t)
@@ -138,29 +151,18 @@ def _gru_kernel(out, gates, after, before, x, s, bias, saves, batch, steps, unit
         store(after, i, h)
         store(out, row * units + j, h)
         if saves:
-            at = row * int64(4) * units + j
-            store(gates, at, r)
-            store(gates, at + units, z)
-            store(gates, at + int64(2) * units, q)
-            store(gates, at + int64(3) * units, n)
+            _put(gates, row * int64(4) * units + j, units, (r, z, q, n))
 
 
 @kernel("T* T* T* <- T* T* T* i8 i8 i8 i8", threads=_THREADS)
 def _gru_backward_kernel(dx, ds, dh, dout, gates, h, batch, steps, units, t):
     i, j, b, row = _unit(steps, units, t)
     if b < batch:
-        at = row * int64(4) * units + j
-        r, z = load(gates, at), load(gates, at + units)
-        q, n = load(gates, at + int64(2) * units), load(gates, at + int64(3) * units)
+        r, z, q, n = _gates(gates, row * int64(4) * units + j, units)
         total = load(dh, i) + load(dout, row * units + j)
         dx_r, dx_z, dx_n, ds_n, rest = cells_of.gru_backward(total, r, z, q, n, load(h, i))
-        own, at = b * int64(3) * units + j, row * int64(3) * units + j
-        store(dx, at, dx_r)
-        store(dx, at + units, dx_z)
-        store(dx, at + int64(2) * units, dx_n)
-        store(ds, own, dx_r)
-        store(ds, own + units, dx_z)
-        store(ds, own + int64(2) * units, ds_n)
+        _put(dx, row * int64(3) * units + j, units, (dx_r, dx_z, dx_n))
+        _put(ds, b * int64(3) * units + j, units, (dx_r, dx_z, ds_n))
         store(dh, i, rest)
 
 
@@ -178,10 +180,7 @@ def _lstm_kernel(out, gates, cells, after, last, before, x, s, bias, saves, batc
         store(out, row * units + j, h)
         store(last, i, c)
         if saves:
-            store(gates, at, gate_i)
-            store(gates, at + units, f)
-            store(gates, at + int64(2) * units, g)
-            store(gates, at + int64(3) * units, o)
+            _put(gates, at, units, (gate_i, f, g, o))
             store(cells, row * units + j, c)
 
 
@@ -190,12 +189,9 @@ def _lstm_backward_kernel(da, ds, dh, dc, dout, gates, c_before, c, batch, steps
     i, j, b, row = _unit(steps, units, t)
     if b < batch:
         at = row * int64(4) * units + j
-        gate_i, f = load(gates, at), load(gates, at + units)
-        g, o = load(gates, at + int64(2) * units), load(gates, at + int64(3) * units)
+        gate_i, f, g, o = _gates(gates, at, units)
         total = load(dh, i) + load(dout, row * units + j)
         made = cells_of.lstm_backward(total, load(dc, i), gate_i, f, g, o, load(c, i), load(c_before, i))
-        own = b * int64(4) * units + j
-        for k in range(4):
-            store(da, at + int64(k) * units, made[k])
-            store(ds, own + int64(k) * units, made[k])
+        _put(da, at, units, made[:4])
+        _put(ds, b * int64(4) * units + j, units, made[:4])
         store(dc, i, made[4])
