@@ -23,6 +23,6 @@ def named_files():
 def test_the_tree_is_the_package():
     named = list(named_files())
     found = {"__init__.py"}
-    for room in ("kernels", "nn", "tokenizer", "cli"):
+    for room in ("kernels", "nn", "tokenizer", "cli", "book"):
         found |= {path.relative_to(ROOT).as_posix() for path in (ROOT / room).rglob("*.py")}
     assert sorted(named) == sorted(found)

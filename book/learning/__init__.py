@@ -1,0 +1,3 @@
+"""Learning from data"""
+
+SECTIONS: tuple[str, ...] = ()

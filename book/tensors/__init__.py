@@ -1,0 +1,3 @@
+"""Tensors"""
+
+SECTIONS: tuple[str, ...] = ()

@@ -1,0 +1,3 @@
+"""Training"""
+
+SECTIONS = ("binary",)

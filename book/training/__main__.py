@@ -1,0 +1,3 @@
+from ..section import run_chapter
+
+run_chapter(__package__)
