@@ -28,6 +28,7 @@ from .profile import profile
 from .quantize import QuantizedParameter, quantize
 from .recompute import recompute
 from .recurrent import GRU, LSTM
+from .regression import least_squares
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .summary import summary
@@ -83,6 +84,7 @@ __all__ = [
     "functional",
     "generate",
     "huggingface",
+    "least_squares",
     "models",
     "no_grad",
     "profile",
