@@ -4,6 +4,7 @@ from . import checkpoint, functional, huggingface, models, random
 from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
+from .density import GaussianMixture
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
@@ -53,6 +54,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "GPTConfig",
+    "GaussianMixture",
     "KVCache",
     "LanguageModel",
     "LayerNorm",

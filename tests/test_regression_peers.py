@@ -1,4 +1,4 @@
-"""Linear and logistic regression beside scikit-learn's, on its data."""
+"""Linear and logistic regression and mixtures of Gaussians beside scikit-learn's, on its data."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from octavo.nn import functional as F
 
 pytestmark = pytest.mark.peers
 
-datasets, linear_model = Peer("sklearn.datasets"), Peer("sklearn.linear_model")
+datasets, linear_model, mixture = Peer("sklearn.datasets"), Peer("sklearn.linear_model"), Peer("sklearn.mixture")
 
 
 def iris() -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +43,17 @@ def test_logistic_regression_ends_at_the_coefficients_of_scikit_learn(c: float) 
         optimizer.zero_grad()
     np.testing.assert_allclose(layer.weight.data, theirs.coef_, rtol=1e-4)
     np.testing.assert_allclose(layer.bias.data, theirs.intercept_, rtol=1e-4)
+
+
+@pytest.mark.parametrize("components", [2, 3])
+def test_a_mixture_is_as_likely_as_that_of_scikit_learn(components: int) -> None:
+    y = iris()[0]
+    theirs = mixture.GaussianMixture(components, n_init=5, random_state=0, reg_covar=1e-9).fit(y).score(y)
+    head = nn.GaussianMixture(0, 4, components).to("float64").start_from(y, seed=1)
+    optimizer = nn.AdamW(head.parameters(), weight_decay=0)
+    for step in range(150):
+        head.loss(None, y).backward()
+        optimizer.lr = 0.1 * (1 - step / 150)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert -head.loss(None, y).item() == pytest.approx(theirs, rel=0.01)
