@@ -66,7 +66,7 @@ def capacity(page: Page) -> None:
     by_degree = losses_by_degree(one, scores, page)
     seen, unseen = np.sqrt(np.median(by_degree, 0)).T
     best = int(unseen.argmin())
-    page.tell(few=SEEN, draws=DRAWS, best=best, degrees=DEGREES - 1, seen=seen, unseen=unseen)
+    page.tell(few=SEEN, draws=DRAWS, best=best, degrees=DEGREES - 1, seen=seen, unseen=unseen, most=scores.max())
     falls = (np.diff(by_degree[:, :, 0]) < 1e-6).all()
     page.claim("with every degree the loss on seen patients falls, in every draw", falls)
     page.claim("on unseen ones a constant is not the best", best > 0)
