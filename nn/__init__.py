@@ -4,6 +4,7 @@ from . import checkpoint, functional, huggingface, models, random
 from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
+from .density import GaussianMixture
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
@@ -28,6 +29,7 @@ from .profile import profile
 from .quantize import QuantizedParameter, quantize
 from .recompute import recompute
 from .recurrent import GRU, LSTM
+from .regression import least_squares
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .summary import summary
@@ -52,6 +54,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "GPTConfig",
+    "GaussianMixture",
     "KVCache",
     "LanguageModel",
     "LayerNorm",
@@ -83,6 +86,7 @@ __all__ = [
     "functional",
     "generate",
     "huggingface",
+    "least_squares",
     "models",
     "no_grad",
     "profile",
