@@ -8,7 +8,7 @@ from .density import GaussianMixture
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
-from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
+from .layers import MLP, CausalConv1d, Conv2d, Dropout, Embedding, LayerNorm, Linear, MaxPool2d, RMSNorm, SwiGLU
 from .models import (
     GPT,
     PRESETS,
@@ -49,6 +49,7 @@ __all__ = [
     "Callback",
     "CausalConv1d",
     "CausalSelfAttention",
+    "Conv2d",
     "ConvolutionConfig",
     "ConvolutionLanguageModel",
     "Dropout",
@@ -64,6 +65,7 @@ __all__ = [
     "Llama3Scaling",
     "MLPConfig",
     "MLPLanguageModel",
+    "MaxPool2d",
     "ModelConfig",
     "Module",
     "Muon",
