@@ -4,9 +4,11 @@ from . import checkpoint, functional, huggingface, models, random
 from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
+from .draw import draw
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
+from .graph import graph
 from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from .models import (
     GPT,
@@ -78,10 +80,12 @@ __all__ = [
     "checkpoint",
     "clip_grad_norm",
     "decay_groups",
+    "draw",
     "evaluate",
     "explain_nan",
     "functional",
     "generate",
+    "graph",
     "huggingface",
     "models",
     "no_grad",
