@@ -21,7 +21,7 @@ from .tensor import Tensor
 __all__ = ["Drawing", "draw"]
 
 # A picture that stands in a page cannot know whether the page is light or dark, so it brings its own paper.
-_PAPER, _RIM, _INK, _GREY, _GRADIENT, _LINE = "#fcfbf8", "#dedacf", "#1f2328", "#646c75", "#b3261e", "#8b949e"
+_PAPER, _RIM, _INK, _GREY, _GRADIENT, _LINE = "#fcfbf8", "#dedacf", "#1f2328", "#5b636c", "#b3261e", "#8b949e"
 _FILLS = {  # and its rim
     "op": ("#ffffff", "#57606a"),
     "view": (_PAPER, "#b5bac0"),

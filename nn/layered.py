@@ -2,8 +2,8 @@
 
 Long edges pass through points in the layers between, which take part as narrow boxes do.
 
-Source: Sugiyama, Tagawa, Toda: Methods for Visual Understanding of Hierarchical System Structures (1981); Gansner et
-al.: A Technique for Drawing Directed Graphs (1993), for the weights of long edges.
+Source: Sugiyama, Tagawa, Toda: Methods for Visual Understanding of Hierarchical System Structures (1981); Ayer et al.:
+An Empirical Distribution Function for Sampling with Incomplete Information (1955), for the pooling.
 """
 
 from itertools import accumulate, pairwise
@@ -117,7 +117,9 @@ class _Layout:
         self.x = [x - left for x in self.x]
 
     def _middle(self, chain: list[int], out: float, into: float) -> float:
-        return (sum(self.x[v] for v in chain) + out + into) / len(chain)
+        """Where a long edge would stand upright, drawn a little to its ends."""
+        ends, between = self.x[chain[0]] + out + self.x[chain[-1]] + into, [self.x[v] for v in chain[1:-1]]
+        return (max(between) + min(between) + 0.1 * ends) / 2.2
 
     def _spread(self, layer: list[int], ends: list) -> None:
         """The places nearest to those wanted, in the least squares, that keep boxes apart: pooled if they collide."""
@@ -127,7 +129,7 @@ class _Layout:
             weight = sum(w for *_, w in others) or 0.01
             wanted = sum((self.x[u] + o - own) * w for u, own, o, w in others) / weight if others else self.x[v]
             if v in self.chain_of and others:  # as upright as the whole of its edge lets it be
-                wanted, weight = self._middle(*self.chain_of[v]), 4.0
+                wanted, weight = self._middle(*self.chain_of[v]), 16.0
             pools.append((wanted - start, weight, 1))
             while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
                 (a, wa, na), (b, wb, nb) = pools[-2:]

@@ -196,6 +196,18 @@ def test_a_folded_module_passes_on_the_same_gradients():
     assert sum(f"∂ rms {np.sqrt(np.mean(last.gradients[0] ** 2)):.3g}" in lines for lines in labels) == 1
 
 
+def test_text_stands_out_from_what_is_behind_it():
+    def luminance(colour):
+        parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+        linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return np.dot([0.2126, 0.7152, 0.0722], list(linear))
+
+    root = ElementTree.fromstring(nn.draw(mlp()[2]))
+    behind = {r.get("fill") for r in root.iter(f"{SVG}rect")}
+    for text in {t.get("fill") for t in root.iter(f"{SVG}text")}:
+        assert all((luminance(b) + 0.05) / (luminance(text) + 0.05) >= 4.5 for b in behind)
+
+
 def test_text_is_escaped():
     x = nn.Tensor(1.0, requires_grad=True)
     names = {"<b>&\"x'\x00\ud800重": x}
@@ -255,3 +267,4 @@ def test_layers_of_a_diamond_with_a_long_edge():
     assert [y for _, y in places] == sorted(y for _, y in places) and len({y for _, y in places}) == 4
     assert len(paths[2]) == 7 and paths[2][0][1] == places[0][1] + 10 and paths[2][-1][1] == places[3][1]
     assert width >= 10 and height == places[3][1] + 10
+    assert place([(10, 20)], []) == ([(0, 0)], [], (10, 20))
