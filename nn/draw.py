@@ -36,6 +36,7 @@ _SIZE = {"name": 12.5, "value": 11.0, "small": 10.0, "gradient": 11.0}
 _ADVANCE, _LEADING = 0.61, 1.28  # of a character and of a line, in sizes
 _PAD, _STEP, _MARGIN = 6.0, 12.0, 18.0
 _FEW = 4  # numbers that are shown one by one
+_MOST = 1000  # boxes
 
 Line = tuple[str, str]  # what kind of text, and the text
 
@@ -74,13 +75,20 @@ def draw(
             the parameters and nameless constants that only it reads.
 
     Raises:
-        ValueError: the tensor has no graph, `backward` has freed it, or part of it is inside `nn.recompute`.
+        ValueError: the tensor has no graph, `backward` has freed it, part of it is inside `nn.recompute`, or there are
+            more than 1000 boxes.
+        RuntimeError: a tensor that the backward pass needs was changed in place since.
         OSError: the file cannot be written.
     """
     if depth is not None and (not isinstance(depth, int) or depth < 1):
         raise ValueError(f"draw: depth: expected a whole number from 1, or None for all, got {depth!r}")
     drawn = graph(tensor, model=model, names=names)
-    svg = Drawing(_svg(drawn if depth is None else folded(drawn, depth), gradients))
+    drawn = drawn if depth is None else folded(drawn, depth)
+    if len(drawn.vertices) > _MOST:
+        raise ValueError(
+            f"draw: {len(drawn.vertices):,} boxes, and at most {_MOST:,} are drawn: fold modules by depth=1"
+        )
+    svg = Drawing(_svg(drawn, gradients))
     if path is not None:
         with atomic_write(path) as file:
             file.write(svg.encode())
@@ -191,7 +199,8 @@ def _numbers(x: Any) -> str:
     if device.is_float(x.dtype):
         x = x.astype(np.float64)
     if x.size > _FEW:
-        return f"rms {np.sqrt(np.mean(np.square(x))):.3g}"
+        with np.errstate(over="ignore"):
+            return f"rms {np.sqrt(np.mean(np.square(x))):.3g}"
 
     digits = 4 if x.size == 1 else 3
 

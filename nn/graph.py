@@ -121,6 +121,7 @@ def graph(tensor: Tensor, *, model: Module | None = None, names: Mapping[str, An
 
     Raises:
         ValueError: the tensor has no graph, `backward` has freed it, or part of it is inside `nn.recompute`.
+        RuntimeError: a tensor that the backward pass needs was changed in place since.
     """
     nodes = _nodes(tensor)
     vertices = _Builder(nodes, model, names or {}).vertices

@@ -1,12 +1,13 @@
 """Boxes in layers, each below all that lead to it, with few crossings.
 
-Long edges pass through points in the layers between, which take part as narrow boxes do.
+Long edges pass through points in the layers between, which take part as narrow boxes do; those that leave a box at the
+same place share them as far as they can.
 
 Source: Sugiyama, Tagawa, Toda: Methods for Visual Understanding of Hierarchical System Structures (1981); Ayer et al.:
 An Empirical Distribution Function for Sampling with Incomplete Information (1955), for the pooling.
 """
 
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 __all__ = ["place"]
 
@@ -28,9 +29,10 @@ class _Layout:
         self.rank = [top - rank for rank in self.rank]
         self.above: list[list[tuple[int, float, float, float]]] = [[] for _ in sizes]  # vertex, both offsets, weight
         self.below: list[list[tuple[int, float, float, float]]] = [[] for _ in sizes]
+        self.trunks: dict[tuple[int, float, int], int] = {}  # point by box, place and layer
         self.chains = [self._chain(*edge) for edge in edges]  # by target: what leads to a source is there before
-        ends = [(out, into) for _, out, _, into in edges]
-        self.chain_of = {v: (c, *both) for c, both in zip(self.chains, ends, strict=True) for v in c[1:-1]}
+        longest = sorted(zip(self.chains, edges, strict=True), key=lambda pair: len(pair[0]))
+        self.chain_of = {v: (chain, out, into) for chain, (_, out, _, into) in longest for v in chain[1:-1]}
         self.layers: list[list[int]] = [[] for _ in range(top + 1)]
         self._enter()
         self._order()
@@ -38,21 +40,25 @@ class _Layout:
         self._spread_all()
 
     def _chain(self, source: int, out: float, target: int, into: float) -> list[int]:
-        chain = [source]
+        chain, leaf = [source], not self.above[source]  # a leaf stands aside, so that ops stand in a row
         for rank in range(self.rank[source] + 1, self.rank[target]):
-            chain.append(len(self.widths))
-            self.widths.append(0.0)
-            self.rank.append(rank)
-            self.above.append([])
-            self.below.append([])
+            point = self.trunks.setdefault((source, out, rank), len(self.widths))
+            if point == len(self.widths):
+                self.widths.append(0.0)
+                self.rank.append(rank)
+                self.above.append([])
+                self.below.append([])
+                self._join(chain[-1], out, point, 0.0, leaf)
+            chain.append(point)
+        self._join(chain[-1], out, target, into, leaf)
         chain.append(target)
-        for a, b in pairwise(chain):
-            start, end = out if a == source else 0.0, into if b == target else 0.0
-            leaf = a == source and not self.above[a]  # which stands aside, so that ops stand in a row
-            weight = 0.1 if leaf else 1.0
-            self.below[a].append((b, start, end, weight))
-            self.above[b].append((a, end, start, weight))
         return chain
+
+    def _join(self, a: int, out: float, b: int, into: float, leaf: bool) -> None:
+        start = out if self.widths[a] else 0.0
+        weight = 0.1 if leaf and self.widths[a] else 1.0
+        self.below[a].append((b, start, into, weight))
+        self.above[b].append((a, into, start, weight))
 
     def _enter(self) -> None:
         """A first order: depth first from the last box, what leads to its left side first."""
@@ -70,12 +76,13 @@ class _Layout:
         best, fewest = [list(layer) for layer in self.layers], self._crossings()
         for sweep in range(_SWEEPS):
             ends, layers = (self.above, self.layers[1:]) if sweep % 2 == 0 else (self.below, self.layers[-2::-1])
+            place = self._places()
             for layer in layers:
-                place = self._places()
                 centre = {
                     v: self._mean([place[u] + self._part(u, o) for u, _, o, _ in ends[v]], place[v]) for v in layer
                 }
                 layer.sort(key=centre.__getitem__)
+                place.update((v, i) for i, v in enumerate(layer))
             crossings = self._crossings()
             if crossings < fewest:
                 best, fewest = [list(layer) for layer in self.layers], crossings

@@ -248,6 +248,11 @@ def test_what_has_no_graph_is_refused():
         nn.draw(x * x, depth=0)
     with pytest.raises(TypeError, match="names: x: expected a tensor or an array, got int"):
         nn.draw(x * x, names={"x": 1})
+    y = x
+    for _ in range(1000):
+        y = y + x
+    with pytest.raises(ValueError, match=r"1,001 boxes.*depth"):
+        nn.draw(y)
     model = gpt()
     model.recompute = True
     with pytest.raises(ValueError, match="recompute"):
