@@ -1,5 +1,6 @@
 """A graph with modules as single boxes."""
 
+import weakref
 from dataclasses import replace
 
 from ..kernels import registry
@@ -44,7 +45,7 @@ def folded(whole: Graph, depth: int) -> Graph:
         slot = slot_of(edge.source, edge.slot)
         same = next((e for e in target.inputs if e.source is source and e.slot == slot), None)
         if same is None or target.kind != "module":
-            target.inputs.append(replace(edge, source=source, slot=slot, target=target))
+            target.inputs.append(replace(edge, source=source, slot=slot, reader=weakref.ref(target)))
         elif edge.gradient is not None:
             same.gradient = edge.gradient if same.gradient is None else registry["add"](same.gradient, edge.gradient)
             same.flows = True

@@ -1,5 +1,6 @@
 """The graph that backpropagation walks, as data: what each op was given and made, and which gradients came back."""
 
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,17 +19,24 @@ class Edge:
 
     Attributes:
         source, slot: from where, and which of its outputs.
-        target, name: to where, and as which argument.
+        target, name: to where, as long as the graph is there, and as which argument.
         flows: whether a gradient goes back along it.
         gradient: of the drawn tensor by what this one edge carries; None where there is none.
     """
 
     source: "Vertex"
     slot: int
-    target: "Vertex"
+    reader: "weakref.ref[Vertex]"  # weak, or all of a graph's arrays would wait for the cycle collector
     name: str
     flows: bool
     gradient: Any = None
+
+    @property
+    def target(self) -> "Vertex":
+        found = self.reader()
+        if found is None:
+            raise RuntimeError("target: the graph that this edge belonged to is gone; keep it")
+        return found
 
     @property
     def value(self) -> Any:
@@ -235,7 +243,7 @@ class _Builder:
         if edge is None and not device.is_array(given):
             return given
         source, slot = (self.made[edge[0]], edge[1]) if type(edge) is tuple else (self._leaf(name, given, edge), 0)
-        link = Edge(source, slot, vertex, name, edge is not None)
+        link = Edge(source, slot, weakref.ref(vertex), name, edge is not None)
         vertex.inputs.append(link)
         return link
 
@@ -266,13 +274,13 @@ def _calls(node: Node) -> list[Any]:
 
 def _compute(vertex: Vertex, read: Mapping[Edge, Any]) -> list[Any]:
     """What the op makes of the arrays on its edges."""
-
-    def filled(x: Any) -> Any:
-        return [filled(y) for y in x] if type(x) is list else read[x] if isinstance(x, Edge) else x
-
     args, params = vertex.given
-    results = vertex.node.op(*map(filled, args), **{name: filled(x) for name, x in params.items()})
+    results = vertex.node.op(*[_filled(x, read) for x in args], **{n: _filled(x, read) for n, x in params.items()})
     return list(_flat(results if type(results) is tuple else (results,)))
+
+
+def _filled(x: Any, read: Mapping[Edge, Any]) -> Any:
+    return [_filled(y, read) for y in x] if type(x) is list else read[x] if isinstance(x, Edge) else x
 
 
 def _differentiate(vertices: list[Vertex], slot: int) -> None:

@@ -1,5 +1,6 @@
 """The graph that backpropagation walks, as data and as a picture."""
 
+import gc
 from collections import Counter
 from itertools import combinations
 from xml.etree import ElementTree
@@ -9,6 +10,7 @@ import pytest
 from cases import find
 from differences import central
 
+import octavo
 from octavo import nn
 from octavo.kernels import device, registry
 from octavo.nn import functional as F
@@ -115,6 +117,19 @@ def tensors(x, may):
 
 def flat(x):
     return [t for y in x for t in flat(y)] if isinstance(x, (list, tuple)) else [x]
+
+
+def test_nothing_waits_for_the_cycle_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        model = gpt()
+        loss = model.loss(IDS, IDS)
+        before = octavo.memory().current
+        nn.draw(loss, model=model, depth=1)
+        assert octavo.memory().current == before
+    finally:
+        gc.enable()
 
 
 def test_random_draws_repeat():
