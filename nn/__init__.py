@@ -9,6 +9,12 @@ from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
 from .layers import MLP, CausalConv1d, Conv2d, Dropout, Embedding, LayerNorm, Linear, MaxPool2d, RMSNorm, SwiGLU
+from .draw import draw
+from .evaluate import evaluate
+from .explain import explain_nan
+from .generate import generate, stream_tokens
+from .graph import graph
+from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
 from .models import (
     GPT,
     PRESETS,
@@ -83,10 +89,12 @@ __all__ = [
     "checkpoint",
     "clip_grad_norm",
     "decay_groups",
+    "draw",
     "evaluate",
     "explain_nan",
     "functional",
     "generate",
+    "graph",
     "huggingface",
     "least_squares",
     "models",
