@@ -45,7 +45,7 @@ def settings_group(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def typed(command: str, source: str | None, preset: str, given: dict[str, Any]) -> str:
-    """What to type for a command with these settings, under the names that the options of the present one have."""
+    """What to type for a command with these settings; flags are called as in the present command."""
     words = ["octavo", command, *([] if source is None else [source])]
     words += [] if preset == DEFAULT else ["--preset", preset]
     options = {each.name: each for each in click.get_current_context().command.params}
@@ -53,7 +53,7 @@ def typed(command: str, source: str | None, preset: str, given: dict[str, Any]) 
         if isinstance(value, bool):
             words.append((options[name].opts if value else options[name].secondary_opts)[0])
         else:
-            words += [options[name].opts[0], *map(str, value if isinstance(value, tuple) else (value,))]
+            words += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else (value,))]
     return shlex.join(words)
 
 

@@ -8,6 +8,7 @@ from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
 from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
+from .lr_find import lr_find
 from .models import (
     GPT,
     PRESETS,
@@ -83,6 +84,7 @@ __all__ = [
     "functional",
     "generate",
     "huggingface",
+    "lr_find",
     "models",
     "no_grad",
     "profile",

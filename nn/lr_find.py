@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ __all__ = ["RangeTest", "draw_rates", "lr_find"]
 
 _SMOOTHING = 0.9  # weight of the past in the smoothed loss
 _DIVERGED = 1.5  # times the lowest smoothed loss
+_SETTLED = 10  # steps until the smoothed loss is a mean of enough
 
 
 class RangeTest(NamedTuple):
@@ -27,7 +29,8 @@ class RangeTest(NamedTuple):
     Attributes:
         rates, losses: of each step; the loss is that before it.
         smoothed: their exponential mean, corrected for its start.
-        suggestion: a learning rate to train at.
+        suggestion: the rate at which the smoothed loss fell most for a small factor of the rate, before its lowest
+            point; a schedule may have its peak there.
     """
 
     rates: list[float]
@@ -49,7 +52,7 @@ def lr_find(
 ) -> RangeTest:
     """Train with a rate that grows exponentially from step to step, until the loss diverges, and undo it all.
 
-    Model, optimiser and random numbers are afterwards as they were before.
+    Model, optimiser and random numbers are afterwards as they were before; gradients are forgotten.
 
     Args:
         model: what `loss` is computed with.
@@ -61,21 +64,25 @@ def lr_find(
         accumulate: as in training, so many batches make an update.
 
     Raises:
-        ValueError: an argument out of range, or the loss is not finite from the start or never fell.
+        ValueError: an argument out of range, or a loss that was not finite from the start or fell at no rate.
+
+    >>> from octavo import nn
+    >>> layer, x = nn.Linear(2, 1), nn.Tensor(np.eye(2, dtype=np.float32))
+    >>> found = nn.lr_find(layer, lambda: ((layer(x) - 1) ** 2).mean(), nn.SGD(layer.parameters()))
+    >>> 0.01 < found.suggestion < 1
+    True
 
     Source: Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.3.
     """
     if not 0 < low < high < math.inf:
         raise ValueError(f"lr_find: expected rates 0 < low < high, got low {low!r} and high {high!r}")
-    for name, value, least in (("steps", steps, 10), ("accumulate", accumulate, 1)):
+    for name, value, least in (("steps", steps, 2 * _SETTLED), ("accumulate", accumulate, 1)):
         if type(value) is not int or value < least:
             raise ValueError(f"lr_find: {name}: expected a whole number of at least {least}, got {value!r}")
     rates = np.geomspace(low, high, steps).tolist()
     losses: list[float] = []
     smoothed: list[float] = []
-    before, lr, was_training = random.state(), optimizer.lr, model.training
-    weights, state = _copies(model.state_dict()), _copies(optimizer.state_dict())
-    try:
+    with _undone(model, optimizer), np.errstate(over="ignore", invalid="ignore"):  # it is to diverge
         model.train()
         mean = 0.0
         for rate in rates:
@@ -90,19 +97,57 @@ def lr_find(
             mean = _SMOOTHING * mean + (1 - _SMOOTHING) * found
             losses.append(found)
             smoothed.append(mean / (1 - _SMOOTHING ** len(losses)))
-            if smoothed[-1] > _DIVERGED * min(smoothed):
+            if len(losses) > _SETTLED and smoothed[-1] > _DIVERGED * min(smoothed[_SETTLED - 1 :]):
                 break
             optimizer.lr = rate
             optimizer.step(scale / accumulate)
             model.zero_grad()
+    return RangeTest(rates[: len(losses)], losses, smoothed, _steepest(rates, smoothed))
+
+
+def _steepest(rates: list[float], smoothed: list[float]) -> float:
+    settled = np.array(smoothed[_SETTLED - 1 :])
+    lowest = int(settled.argmin()) if len(settled) else 0
+    if lowest == 0:
+        found = f"the loss was {smoothed[0]:g} and fell at no rate" if smoothed else "the first loss is not finite,"
+        raise ValueError(
+            f"lr_find: {found} from {rates[0]:g} to {rates[-1]:g}; check the model, the data and the rates"
+        )
+    slopes = np.diff(settled[: lowest + 1])  # the rates lie at equal distances in their logarithm
+    return rates[_SETTLED + int(slopes.argmin())]
+
+
+def draw_rates(found: RangeTest, path: str | os.PathLike[str]) -> None:
+    """Draws the losses over the rate, with the suggestion, into a PNG, or into what the path's ending says."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="learning rate", ylabel="loss", xscale="log")
+    axes.plot(found.rates, found.losses, linewidth=0.6, alpha=0.5, label="each step")
+    axes.plot(found.rates, found.smoothed, label="smoothed")
+    axes.axvline(found.suggestion, color="C2", linestyle="--", label=f"suggestion, {found.suggestion:.2g}")
+    axes.set_ylim(top=max(found.smoothed) + 0.1 * (max(found.smoothed) - min(found.smoothed)))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    with atomic_write(path) as file:
+        figure.savefig(file, format=Path(path).suffix[1:] or "png", dpi=150)
+
+
+@contextmanager
+def _undone(model: Module, optimizer: Optimizer) -> Iterator[None]:
+    """Whatever the block does to a model, its optimiser and the random numbers is undone; gradients are forgotten."""
+    before, lr, training = random.state(), optimizer.lr, [(module, module.training) for module in model.modules()]
+    weights, state = _copies(model.state_dict()), _copies(optimizer.state_dict())
+    try:
+        yield
     finally:
         model.zero_grad()
         model.load_state_dict(weights)
-        model.train(was_training)
+        for module, mode in training:
+            module.training = mode
         optimizer.load_state_dict(state)
         optimizer.lr = lr
         random.set_state(before)
-    return RangeTest(rates[: len(losses)], losses, smoothed, 0.0)
 
 
 def _copies(state: dict[str, Any]) -> dict[str, Any]:

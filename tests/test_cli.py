@@ -114,7 +114,10 @@ def test_runs_are_numbered(trained, tmp_path, monkeypatch):
         ("train {text} --steps 5 --tokenizer bytes --vocab-size 9", "takes no vocab_size"),
         ("train {text} --steps 5 --out {run}", "is there already; give another --out"),
         ("train {text} --steps 5 --device cuda:99", "device 'cuda:99': "),
-        ("train {text} --model lstm --heads 2", "lstm has no heads; leave out --heads, or name a --model that has: gpt"),
+        (
+            "train {text} --model lstm --heads 2",
+            "lstm has no heads; leave out --heads, or name a --model that has: gpt",
+        ),
         ("train {text} --model mlp --preset llama", "the preset llama is one of a gpt"),
         ("train {text} --model gru --width 9999999", "context 128, layers 2, width 9,999,999 .* needs .* GB of memory"),
         ("train --resume {tmp}", "is not the folder of a run"),
@@ -199,9 +202,10 @@ def test_a_warmup_that_is_stopped_tells_what_stays(tmp_path, monkeypatch):
 def test_help_imports_no_heavy_library():
     code = (
         "import sys; from click.testing import CliRunner; from octavo.cli import main\n"
-        "for command in ([], ['train'], ['generate'], ['eval'], ['warmup'], ['info']):\n"
+        "for command in ([], ['train'], ['generate'], ['eval'], ['warmup'], ['info'], ['lr-find'], ['tune']):\n"
         "    result = CliRunner().invoke(main, [*command, '--help']); assert result.exit_code == 0, result.output\n"
-        "heavy = {'numba', 'numpy', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'numba', 'numpy', 'optuna', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
