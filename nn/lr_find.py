@@ -68,7 +68,7 @@ def lr_find(
 
     >>> from octavo import nn
     >>> layer, x = nn.Linear(2, 1), nn.Tensor(np.eye(2, dtype=np.float32))
-    >>> found = nn.lr_find(layer, lambda: ((layer(x) - 1) ** 2).mean(), nn.SGD(layer.parameters()))
+    >>> found = nn.lr_find(layer, lambda: ((layer(x) - 1) ** 2).mean(), nn.SGD(layer.parameters(), 1.0))
     >>> 0.01 < found.suggestion < 1
     True
 
