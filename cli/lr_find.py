@@ -15,7 +15,7 @@ __all__ = ["lr_find"]
 _RATE_DIGITS = 2
 
 
-@click.command("lr-find", cls=GroupedCommand, short_help="Find a learning rate, in a minute or less.")
+@click.command("lr-find", cls=GroupedCommand, short_help="Find a learning rate.")
 @click.argument("source", required=False)
 @option("--low", type=float, default=1e-7, show_default=True, group="Test", help="The first learning rate.")
 @option("--high", type=float, default=10.0, show_default=True, group="Test", help="The last one.")

@@ -1,5 +1,6 @@
 """`octavo tune`: settings to train a model with, found by trying."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -66,8 +67,8 @@ def tune(
 ) -> None:
     """Search for settings with which octavo train does well on the text SOURCE.
 
-    Trials of a few minutes or --steps, with the options given and the others' values chosen by Optuna; hopeless ones
-    end early. All options of octavo train that are given stay as they are. Ctrl-C keeps the trials, --resume goes on.
+    Every trial is a short training with the options that are given, and with values of the others that Optuna chooses
+    by what earlier trials came to; hopeless ones end early. Ctrl-C keeps the trials, and --resume goes on.
     """
     _require_optuna()
     from ..nn.run import Run
@@ -208,6 +209,8 @@ def _train(trial: "optuna.Trial", told: dict[str, Any], run: "Run", place: str) 
         return None, "diverged"
     except _Pruned:
         return None, f"given up after {judge.done / _ESTIMATES:.0%}, validation loss {judge.loss:.4f}"
+    if not math.isfinite(judge.loss):
+        return None, "diverged"
     return judge.loss, f"validation loss {judge.loss:.4f}"
 
 

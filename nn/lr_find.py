@@ -18,9 +18,8 @@ from .tensor import Tensor
 
 __all__ = ["RangeTest", "draw_rates", "lr_find"]
 
-_SMOOTHING = 0.9  # weight of the past in the smoothed loss
+_SPAN = 10  # the smoothed loss is a mean over a tenth of the steps, about, and counts from there on
 _DIVERGED = 1.5  # times the lowest smoothed loss
-_SETTLED = 10  # steps until the smoothed loss is a mean of enough
 
 
 class RangeTest(NamedTuple):
@@ -28,7 +27,7 @@ class RangeTest(NamedTuple):
 
     Attributes:
         rates, losses: of each step; the loss is that before it.
-        smoothed: their exponential mean, corrected for its start.
+        smoothed: their exponential mean over about a tenth of the steps, corrected for its start.
         suggestion: the rate at which the smoothed loss fell most for a small factor of the rate, before its lowest
             point; a schedule may have its peak there.
     """
@@ -76,10 +75,12 @@ def lr_find(
     """
     if not 0 < low < high < math.inf:
         raise ValueError(f"lr_find: expected rates 0 < low < high, got low {low!r} and high {high!r}")
-    for name, value, least in (("steps", steps, 2 * _SETTLED), ("accumulate", accumulate, 1)):
+    for name, value, least in (("steps", steps, 2 * _SPAN), ("accumulate", accumulate, 1)):
         if type(value) is not int or value < least:
             raise ValueError(f"lr_find: {name}: expected a whole number of at least {least}, got {value!r}")
     rates = np.geomspace(low, high, steps).tolist()
+    settled = steps // _SPAN
+    past = 1 - 1 / settled
     losses: list[float] = []
     smoothed: list[float] = []
     with _undone(model, optimizer), np.errstate(over="ignore", invalid="ignore"):  # it is to diverge
@@ -94,27 +95,28 @@ def lr_find(
             norm, scale = clip_grad_norm(optimizer.params, clip * accumulate or math.inf)
             if not (math.isfinite(found) and math.isfinite(norm)):
                 break
-            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * found
+            mean = past * mean + (1 - past) * found
             losses.append(found)
-            smoothed.append(mean / (1 - _SMOOTHING ** len(losses)))
-            if len(losses) > _SETTLED and smoothed[-1] > _DIVERGED * min(smoothed[_SETTLED - 1 :]):
+            smoothed.append(mean / (1 - past ** len(losses)))
+            if len(losses) > settled and smoothed[-1] > _DIVERGED * min(smoothed[settled - 1 :]):
                 break
             optimizer.lr = rate
             optimizer.step(scale / accumulate)
             model.zero_grad()
-    return RangeTest(rates[: len(losses)], losses, smoothed, _steepest(rates, smoothed))
+    return RangeTest(rates[: len(losses)], losses, smoothed, _steepest(rates, smoothed, settled))
 
 
-def _steepest(rates: list[float], smoothed: list[float]) -> float:
-    settled = np.array(smoothed[_SETTLED - 1 :])
-    lowest = int(settled.argmin()) if len(settled) else 0
+def _steepest(rates: list[float], smoothed: list[float], settled: int) -> float:
+    """The rate at which the smoothed loss fell most, once it has settled and before its lowest point."""
+    losses = np.array(smoothed[settled - 1 :])
+    lowest = int(losses.argmin()) if len(losses) else 0
     if lowest == 0:
         found = f"the loss was {smoothed[0]:g} and fell at no rate" if smoothed else "the first loss is not finite,"
         raise ValueError(
             f"lr_find: {found} from {rates[0]:g} to {rates[-1]:g}; check the model, the data and the rates"
         )
-    slopes = np.diff(settled[: lowest + 1])  # the rates lie at equal distances in their logarithm
-    return rates[_SETTLED + int(slopes.argmin())]
+    slopes = np.diff(losses[: lowest + 1])  # the rates lie at equal distances in their logarithm
+    return rates[settled + int(slopes.argmin())]
 
 
 def draw_rates(found: RangeTest, path: str | os.PathLike[str]) -> None:

@@ -3,11 +3,13 @@
 import re
 import sys
 
+import optuna
 import pytest
 from click.testing import CliRunner
 
 from octavo.cli import main
 from octavo.nn.progress import Progress
+from octavo.nn.trials import draw_trials
 
 TYPED = "--tokenizer bytes --model mlp --hidden 16 --context 16 --no-graph --betas 0.9 0.95 --seed 3"
 SIZES = TYPED.split()
@@ -104,3 +106,23 @@ def test_folders_that_are_no_search_and_a_missing_extra_are_named(text, tmp_path
     monkeypatch.setitem(sys.modules, "optuna", None)
     done = octavo("tune", text)
     assert done.exit_code == 1 and done.stderr == "Error: octavo tune needs Optuna: pip install 'octavo[tune]'\n"
+
+
+def test_the_trials_of_any_study_are_drawn(tmp_path):
+    study = optuna.create_study(pruner=optuna.pruners.ThresholdPruner(upper=0.5))
+
+    with pytest.raises(ValueError, match="expected trials with a loss, got none"):
+        draw_trials(study.trials, tmp_path / "a.svg")
+
+    def objective(trial):
+        loss = trial.suggest_float("lr", 1e-3, 1.0, log=True) + trial.suggest_categorical("layers", [0, 1])
+        trial.report(loss, 0)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        return loss
+
+    study.enqueue_trial({"layers": 1})
+    study.optimize(objective, 4)
+    draw_trials(study.trials, tmp_path / "a.svg")
+    picture = (tmp_path / "a.svg").read_text()
+    assert all(f"<!-- {word} -->" in picture for word in ("lr", "layers", "pruned", "whole", "best so far"))
