@@ -5,10 +5,13 @@ from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
 from .density import GaussianMixture
+from .draw import draw
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
-from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
+from .graph import graph
+from .layers import MLP, CausalConv1d, Conv2d, Dropout, Embedding, LayerNorm, Linear, MaxPool2d, RMSNorm, SwiGLU
+from .lr_find import lr_find
 from .models import (
     GPT,
     PRESETS,
@@ -49,6 +52,7 @@ __all__ = [
     "Callback",
     "CausalConv1d",
     "CausalSelfAttention",
+    "Conv2d",
     "ConvolutionConfig",
     "ConvolutionLanguageModel",
     "Dropout",
@@ -64,6 +68,7 @@ __all__ = [
     "Llama3Scaling",
     "MLPConfig",
     "MLPLanguageModel",
+    "MaxPool2d",
     "ModelConfig",
     "Module",
     "Muon",
@@ -82,12 +87,15 @@ __all__ = [
     "checkpoint",
     "clip_grad_norm",
     "decay_groups",
+    "draw",
     "evaluate",
     "explain_nan",
     "functional",
     "generate",
+    "graph",
     "huggingface",
     "least_squares",
+    "lr_find",
     "models",
     "no_grad",
     "profile",
