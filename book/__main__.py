@@ -35,7 +35,8 @@ def main(names: tuple[str, ...], out: Path, fresh: bool) -> None:
     known = [f"{chapter}.{name}" for chapter in CHAPTERS for name in _sections(chapter)]
     if unknown := sorted(set(names) - set(known)):
         raise click.UsageError(f"no section called {', '.join(unknown)}; there are {', '.join(known)}")
-    if missing := [p for p in ("mkdocs", "material", "mkdocstrings", "latex2mathml", "sklearn") if not find_spec(p)]:
+    needed = ("mkdocs", "material", "mkdocstrings", "latex2mathml", "optuna", "sklearn")
+    if missing := [p for p in needed if not find_spec(p)]:
         raise click.ClickException(f"the pages need {', '.join(missing)}: pip install '.[book]'")
     with tqdm(names or known, desc="sections", disable=None) as shown:
         for name in shown:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from .tape import Hook, current_call, inside
 from .tensor import Tensor
 
 __all__ = ["Module", "Parameter", "Sequential"]
+
+M = TypeVar("M", bound="Module")
 
 
 class Parameter(Tensor):
@@ -83,13 +85,13 @@ class Module:
         """How many numbers training changes; shared ones count once."""
         return sum(parameter.size for parameter in self.parameters())
 
-    def train(self, mode: bool = True) -> "Module":
+    def train(self: M, mode: bool = True) -> M:
         """Switch what differs in training (dropout) on, or off."""
         for module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> "Module":
+    def eval(self: M) -> M:
         return self.train(False)
 
     def zero_grad(self) -> None:
@@ -97,7 +99,7 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def to(self, what: Any) -> "Module":
+    def to(self: M, what: Any) -> M:
         """Move all parameters to a device ("cpu", "cuda", "auto"), or give them a dtype: float32, float64 or bfloat16.
 
         Their gradients are forgotten; make the optimiser afterwards. Raises RuntimeError for a device that cannot be

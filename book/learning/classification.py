@@ -33,7 +33,7 @@ def logistic(x: np.ndarray, labels: np.ndarray, steps: int = 800) -> nn.Linear:
 
 def perceptron() -> nn.Module:
     """A network with one hidden layer, to which the pixels are numbers in any order."""
-    return nn.Sequential(lambda x: x.flatten(1), nn.Linear(64, 64, activation="relu"), nn.Linear(64, 10))
+    return nn.Sequential(lambda x: x.flatten(1), nn.Linear(64, 512, activation="relu"), nn.Linear(512, 10))
 
 
 def probabilities(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
@@ -87,11 +87,13 @@ def classification(page: Page) -> None:
     page.tell(seen=len(seen), held=len(held), line=line, best=best, wrong=round((1 - best[0]) * len(held)))
     page.claim("convolutions, shown moves, read at least 98 % of all held-out digits right", best[0] >= ASKED)
     page.claim("and of those moved by a pixel", best[1] >= ASKED)
-    page.claim("who was not shown moves reads fewer than 80 % of those", max(right[n][1] for n in UNMOVED) < 0.8)
-    lost = [right["hidden layer"][0] - right["hidden layer, shown moves"][0], right["convolutions"][0] - best[0]]
-    page.claim(
-        "moves cost the hidden layer digits where they stand, and convolutions hardly any", lost[0] > lost[1] + 0.01
-    )
+    page.claim("every model reads 95 % of the digits where they stand", min(r[0] for r in right.values()) > 0.95)
+    page.claim("who was not shown moves reads fewer than 80 % of moved ones", max(right[n][1] for n in UNMOVED) < 0.8)
+    softer = right["convolutions"][1] - right["hidden layer"][1]
+    page.claim("convolutions that were not still read ten in a hundred more than a hidden layer", softer > 0.1)
+    taught = right["hidden layer, shown moves"][1]
+    page.tell(taught=taught)
+    page.claim("a hidden layer, shown moves, reads 95 % of them too", taught > 0.95)
 
     with page.figure("confusion", 8, 4) as figure:
         for axes, name in zip(figure.subplots(1, 2), ("logistic regression", "convolutions, shown moves"), strict=True):

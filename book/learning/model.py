@@ -86,10 +86,10 @@ def model(page: Page) -> None:
         left.plot(*(best + others).T, ".", color=GREEN, markersize=3)
         left.set(xlabel="w₀, score at 20 kg/m²", ylabel="w₁, more for 10 kg/m²", title="the loss of every w")
         right.plot(bmi, scores, ".", color=GREY, markersize=3)
-        ends = np.array([17, 43])
+        ends = Tensor(np.array([17.0, 43]))
         for name, (w, colour) in weights.items():
             left.plot(*w, "o", color=colour)
-            left.annotate(name, w, (7, 5), textcoords="offset points", color=colour)
-            right.plot(ends, line((ends - 20) / 10, w), color=colour, label=name)
+            left.annotate(name, w, (7, 5), textcoords="offset points", color=colour, weight="bold")
+            right.plot(ends, line((ends - 20) / 10, Tensor(np.array(w))), color=colour, label=name)
         right.set(xlabel="body-mass index, kg/m²", ylabel="score a year later", ylim=(0, 400), title="w as lines")
         right.legend(loc="upper left", fontsize=8)
