@@ -1,4 +1,4 @@
-"""Products, attention, the last layer's loss and recurrent layers in Octavo, forward and backward, on float32 arrays."""
+"""Products, attention, the last layer's loss and recurrent layers in Octavo, forward and backward, in float32."""
 
 from collections.abc import Callable
 from functools import partial

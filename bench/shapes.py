@@ -77,6 +77,7 @@ def work(job: str, shape: str) -> dict[str, int]:
         return {f"{name}, {shape}": 2 * operations for name in ("x Wᵀ", "dz W", "dzᵀ x")}
     if job == "recurrent":  # a product with the inputs, and one with the states; in all, two more for each of them
         batch, time, inputs, width = sizes(shape)
-        return {f"{name}, {shape}": 6 * gates * batch * time * width * (inputs + width) for name, gates in GATES.items()}
+        each = 6 * batch * time * width * (inputs + width)
+        return {f"{name}, {shape}": each * gates for name, gates in GATES.items()}
     time = sizes(shape)[1]
     return {shape: 7 * operations * time}  # two products forward, five backward, of half of the T x T scores

@@ -5,16 +5,13 @@ from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
 from .density import GaussianMixture
-from .evaluate import evaluate
-from .explain import explain_nan
-from .generate import generate, stream_tokens
-from .layers import MLP, CausalConv1d, Conv2d, Dropout, Embedding, LayerNorm, Linear, MaxPool2d, RMSNorm, SwiGLU
 from .draw import draw
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
 from .graph import graph
-from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
+from .layers import MLP, CausalConv1d, Conv2d, Dropout, Embedding, LayerNorm, Linear, MaxPool2d, RMSNorm, SwiGLU
+from .lr_find import lr_find
 from .models import (
     GPT,
     PRESETS,
@@ -97,6 +94,7 @@ __all__ = [
     "graph",
     "huggingface",
     "least_squares",
+    "lr_find",
     "models",
     "no_grad",
     "profile",

@@ -10,7 +10,14 @@ from click.testing import CliRunner
 import octavo
 
 ROWS = ("product", "attention", "recurrent")  # jobs of several rows
-JOBS = {"product": "4x8x16", "attention": "1x4x2x8", "loss": "4x8x16", "recurrent": "2x3x4x5", "train": "nano", "decode": "nano"}
+JOBS = {
+    "product": "4x8x16",
+    "attention": "1x4x2x8",
+    "loss": "4x8x16",
+    "recurrent": "2x3x4x5",
+    "train": "nano",
+    "decode": "nano",
+}
 
 
 @pytest.fixture
@@ -116,7 +123,9 @@ def test_a_command_is_stopped_when_it_has_done_enough(bench, tmp_path):
     assert seconds < 60 and peak > 1e6
 
 
-@pytest.mark.parametrize("command", ["train", "decode", "curve", "product", "attention", "loss", "recurrent", "start", "nanogpt"])
+@pytest.mark.parametrize(
+    "command", ["train", "decode", "curve", "product", "attention", "loss", "recurrent", "start", "nanogpt"]
+)
 def test_help(race, command):
     assert CliRunner().invoke(race.main, [command, "--help"]).exit_code == 0
     wrong = CliRunner().invoke(race.main, [command, "--steps" if command == "curve" else "--rounds", "0"])
