@@ -6,7 +6,7 @@ __all__ = ["diabetes", "digits", "split"]
 
 
 def diabetes() -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(442, 10) measurements of patients, (442, 1) how far their diabetes got in a year, and the names of the columns."""
+    """(442, 10) measurements of patients, (442, 1) scores of their diabetes a year later, names of the columns."""
     from sklearn.datasets import load_diabetes
 
     data = load_diabetes(scaled=False)

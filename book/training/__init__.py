@@ -1,3 +1,3 @@
 """Training"""
 
-SECTIONS = ("binary", "descent", "minibatches", "memory")
+SECTIONS = ("binary", "descent", "minibatches", "backpropagation", "memory")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ... import nn
+from ...nn.lr_find import RangeTest
 from .. import data
 from ..look import BLUE, GREEN, GREY, RED
 from ..section import Page, section
@@ -34,7 +35,7 @@ def descend(x: np.ndarray, y: np.ndarray, rate: float) -> tuple[np.ndarray, np.n
     return np.array(path), np.array(losses)
 
 
-def classifier(page: Page, images: np.ndarray, labels: np.ndarray) -> tuple[nn.RangeTest, dict[float, np.ndarray]]:
+def classifier(page: Page, images: np.ndarray, labels: np.ndarray) -> tuple[RangeTest, dict[float, np.ndarray]]:
     """A range test of a network that reads digits, and its losses at the rate suggested, a thirtieth of it, and thirty
     times it."""
     model, random = Classifier(), np.random.default_rng(0)
@@ -43,7 +44,7 @@ def classifier(page: Page, images: np.ndarray, labels: np.ndarray) -> tuple[nn.R
         rows = random.integers(0, len(images), 128)
         return model.loss(images[rows], labels[rows])
 
-    optimizer = nn.SGD(model.parameters())
+    optimizer = nn.SGD(model.parameters(), lr=1.0)
     found = nn.lr_find(model, loss, optimizer, low=1e-4, high=100)
     start = {name: value.copy() for name, value in model.state_dict().items()}
     losses = {}
@@ -86,7 +87,8 @@ def descent(page: Page) -> None:
         "on the way every step leaves the share of the distance that theory says", abs(shrunk - factor).max() < 1e-6
     )
     page.claim("1 % above the limit it diverges", runs["too large"][1][-1] > runs["too large"][1][0])
-    page.claim("1 % below the limit it converges", descend(x, y, 1.98 / high)[1][-1] < runs["right"][1][0] / 2)
+    below = descend(x, y, 1.98 / high)[1] - floor
+    page.claim("1 % below the limit it converges", below[-1] < below[0] / 10)
 
     inks = dict(zip(rates, (BLUE, GREEN, RED), strict=True))
     with page.figure("paths", 7, 4) as figure:
@@ -94,7 +96,7 @@ def descent(page: Page) -> None:
         a, b = np.meshgrid(np.linspace(-70, 70, 120), np.linspace(-70, 70, 120))
         errors = ((np.stack([a, b], -1) @ x.T - y) ** 2).mean(-1)
         left.contour(a, b, errors, levels=floor + np.geomspace(5, 20000, 12), colors=GREY, linewidths=0.7)
-        for name, (path, losses) in runs.items():
+        for name, (path, losses) in reversed(runs.items()):
             left.plot(*path[:40].T, ".-", color=inks[name], markersize=3, linewidth=0.8)
             right.semilogy(losses[:100] - floor, color=inks[name], label=name)
         left.plot(*best, "*", color=GREY, markersize=10)

@@ -72,7 +72,7 @@ def best(
     page: Page, run: Callable[[float], list[tuple[int, float, float]]], what: str
 ) -> tuple[float, list[tuple[int, float, float]]]:
     """Of several rates the one that reaches the goal after the fewest images, and its curve."""
-    runs = {rate: run(rate) for rate in page.progress((0.03, 0.1, 0.3, 1.0), what)}
+    runs = {rate: run(rate) for rate in page.progress((0.1, 0.3, 1.0, 3.0), what)}
     return min(runs.items(), key=lambda item: (not item[1][-1][2] <= GOAL, item[1][-1][0]))
 
 
