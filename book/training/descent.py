@@ -62,9 +62,8 @@ def _step(loss: nn.Tensor, optimizer: nn.SGD) -> float:
     return loss.item()
 
 
-@section
-def descent(page: Page) -> None:
-    """Gradient descent with rates too small, right and too large, and a rate found by a test."""
+def on_a_surface(page: Page) -> None:
+    """Three rates on a landscape of two weights."""
     x, y = two_columns()
     best = nn.least_squares(x, y[:, None])[0][0]
     curvature = 2 * x.T @ x / len(x)
@@ -105,9 +104,12 @@ def descent(page: Page) -> None:
         right.set(xlabel="step", ylabel="error above the least")
         right.legend()
 
+
+def with_a_network(page: Page) -> None:
+    """A rate that a test suggests, and two others."""
     images, labels = data.digits()
-    found, losses = classifier(page, images.reshape(-1, 64), labels)
-    ends = {factor: float(np.mean(tail[-30:])) for factor, tail in losses.items()}
+    found, tails = classifier(page, images.reshape(-1, 64), labels)
+    ends = {factor: float(np.mean(tail[-30:])) for factor, tail in tails.items()}
     page.tell(suggestion=found.suggestion, tried=len(found.rates), ends=list(ends.values()))
     page.claim("the rate suggested ends lower than a thirtieth of it", ends[1] < ends[1 / 30] / 2)
     page.claim("thirty times the rate suggested ends higher", not ends[30] < 2 * ends[1])
@@ -117,7 +119,14 @@ def descent(page: Page) -> None:
         left.semilogx(found.rates, found.smoothed, color=BLUE)
         left.axvline(found.suggestion, color=GREEN, linestyle="--")
         left.set(xlabel="rate, growing with each step", ylabel="loss, nats")
-        for (factor, tail), ink in zip(losses.items(), (BLUE, GREEN, RED), strict=True):
-            right.plot(tail, color=ink, label=f"{factor * found.suggestion:.2g}", linewidth=0.9)
+        for (share, tail), ink in zip(tails.items(), (BLUE, GREEN, RED), strict=True):
+            right.plot(tail, color=ink, label=f"{share * found.suggestion:.2g}", linewidth=0.9)
         right.set(xlabel="step at one rate", ylabel="loss, nats", ylim=(0, 4))
         right.legend(title="rate")
+
+
+@section
+def descent(page: Page) -> None:
+    """Gradient descent with rates too small, right and too large, and a rate found by a test."""
+    on_a_surface(page)
+    with_a_network(page)
