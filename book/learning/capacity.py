@@ -97,7 +97,7 @@ def capacity(page: Page) -> None:
     )
 
     first = np.random.default_rng(0).permutation(len(bmi))[:SEEN]
-    with page.figure("degrees", 8.4, 3.8) as figure:
+    with page.figure("degrees", 6.8, 3.5) as figure:
         left, right = figure.subplots(1, 2)
         left.plot(bmi, scores, ".", color=GREY, markersize=2, alpha=0.5)
         left.plot(bmi[first], scores[first], "o", color=BLUE, markersize=4)
@@ -106,13 +106,13 @@ def capacity(page: Page) -> None:
             fit = polynomial(one[first], scores[first], degree)
             left.plot(bmi.min() + (at + 1) / 2 * np.ptp(bmi), values(at, fit), color=colour, label=f"degree {degree}")
         left.set(xlabel="body-mass index, kg/m²", ylabel="score a year later", ylim=(-50, 400))
-        left.legend(fontsize=8, ncols=3, columnspacing=1, handlelength=1, loc="lower center")
+        left.legend(fontsize=8, loc="upper left", labelspacing=0.2)
         right.semilogy(seen, "o-", color=BLUE)
         right.semilogy(unseen, "o-", color=RED)
         right.annotate("seen", (6, seen[6]), (0, 6), textcoords="offset points", color=BLUE)
         right.annotate("unseen", (5, unseen[5]), (-10, 5), textcoords="offset points", color=RED, ha="right")
         right.set(xlabel="degree", ylabel="root of the loss, points", xticks=range(DEGREES))
-    with page.figure("stopping", 7, 3.6) as figure:
+    with page.figure("stopping", 6, 3.4) as figure:
         axes = figure.subplots()
         steps = np.arange(curves.shape[1]) * EVERY
         for part, colour, words in ((0, BLUE, "trained on"), (1, ORANGE, "to choose when"), (2, RED, "never used")):

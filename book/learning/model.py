@@ -77,14 +77,19 @@ def model(page: Page) -> None:
     page.tell(along=along.std(), across=across.std())
     page.claim("w* of a few patients varies more along the valley than across it", along.std() > 1.5 * across.std())
 
-    with page.figure("surface", 8.4, 4) as figure:
+    with page.figure("surface", 6.8, 3.6) as figure:
         left, right = figure.subplots(1, 2)
         levels = lowest * np.array([1.02, 1.1, 1.25, 1.5, 2, 3, 4.5, 7])
         lines = left.contour(w0, w1, surface, levels, colors=GREY, linewidths=0.9)
         left.clabel(lines, levels[2::2], fmt="%.0f", fontsize=8)
         left.plot(*path.T, ".-", color=ORANGE, markersize=3, linewidth=0.8)
         left.plot(*(best + others).T, ".", color=GREEN, markersize=3)
-        left.set(xlabel="w₀, score at 20 kg/m²", ylabel="w₁, more for 10 kg/m²", title="the loss of every w")
+        left.set(
+            xlabel="w₀, score at 20 kg/m²",
+            ylabel="w₁, more for 10 kg/m²",
+            title="the loss of every w",
+            xticks=range(0, 201, 50),
+        )
         right.plot(bmi, scores, ".", color=GREY, markersize=3)
         ends = Tensor(np.array([17.0, 43]))
         for name, (w, colour) in weights.items():

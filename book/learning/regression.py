@@ -86,14 +86,14 @@ def regression(page: Page) -> None:
     page.tell(gain=gain.mean(), error=error, mean=y.std(), sure=abs(gain.mean()) > 2 * error)
     page.claim("both err less than the mean score does", max(linear.mean(), by_network.mean()) < y.var())
 
-    with page.figure("weights", 7, 3) as figure:
+    with page.figure("weights", 6, 2.8) as figure:
         axes = figure.subplots()
         places = np.arange(len(names))
         axes.bar(places, weight[0], 0.5, color=BLUE, alpha=0.5)
         axes.plot(places, layer.weight.data[0], "o", color=BLUE, markersize=4)
         axes.set(xticks=places, ylabel="points per standard deviation")
         axes.set_xticks(places, names)
-    with page.figure("descent", 7, 3.4) as figure:
+    with page.figure("descent", 6, 3.2) as figure:
         axes = figure.subplots()
         axes.semilogy(far[0], color=ORANGE)
         axes.semilogy(far[1], color=BLUE)

@@ -154,7 +154,7 @@ def search(page: Page) -> None:
     page.tell(flattered=bool(right["Optuna"] < max(right.values()) + spread), spread=100 * spread)
     page.tell(random=loss["at random"].mean(), optuna=loss["Optuna"].mean(), worst=max(ends))
 
-    with page.figure("trials", 7, 3.6) as figure:
+    with page.figure("trials", 6, 3.4) as figure:
         axes = figure.subplots()
         for trial in shown:
             epochs, colour = np.arange(1, len(trial.losses) + 1), GREY if trial.pruned else BLUE
@@ -165,7 +165,7 @@ def search(page: Page) -> None:
         ticks = [0.1, 0.2, 0.5, 1, 2, 5]
         axes.set(xlabel="epoch", ylabel="validation loss, nats", ylim=(0.1, 5), yticks=ticks, yticklabels=ticks)
         axes.minorticks_off()
-    with page.figure("searches", 8.4, 3.8) as figure:
+    with page.figure("searches", 6.8, 3.5) as figure:
         left, course = figure.subplots(1, 2)
         left.loglog(*places(pruned), "x", color=GREY, markersize=4)
         left.loglog(*places([trial for trial in shown if not trial.pruned]), "o", color=BLUE, markersize=4)
@@ -176,4 +176,4 @@ def search(page: Page) -> None:
                 course.step(*best_so_far(trials), where="post", color=SEARCHES[name][1], label=name if not i else None)
         lowest = min(found.min() for found in loss.values())
         course.set(xlabel="epochs spent", ylabel="best validation loss so far, nats", ylim=(0.95 * lowest, 2 * lowest))
-        course.legend()
+        course.legend(fontsize=8)
