@@ -31,6 +31,14 @@ class ConvolutionConfig(ModelConfig):
     taps: int = 2
     dropout: float = 0.0
 
+    @property
+    def weights(self) -> int:
+        return self.width * (2 * self.vocab_size + (2 * self.taps + 1) * self.width * self.layers)
+
+    @property
+    def kept(self) -> int:
+        return 3 * self.width * self.layers
+
 
 class GatedConvolution(Module):
     """x + proj(tanh(f) σ(g)), f and g causal convolutions of x: (B, T, width) -> (B, T, width)."""
