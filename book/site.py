@@ -36,7 +36,7 @@ def make_site(out: Path) -> Path:
     docs.mkdir(parents=True)
     nav: list[Any] = [{"Start": "index.md"}, *(_chapter(chapter, out / "found", docs) for chapter in CHAPTERS)]
     nav += [{"Ops": op_pages(docs / "ops", Speeds(out / "found" / "speeds"))}, {"API": api_pages(docs / "api")}]
-    for name in ("index.md", "style.css"):
+    for name in ("index.md", "style.css", "iframe-worker.js"):
         shutil.copy(BOOK / name, docs)
     site = out / "site"
     folders = {"docs_dir": str(docs.absolute()), "site_dir": str(site.absolute())}

@@ -224,6 +224,18 @@ def test_both_colour_schemes(pages, host, browser):
     assert min(grounds["light"]) > 0.8 and max(grounds["dark"]) < 0.1
 
 
+def test_pages_opened_from_a_folder_can_be_searched(pages, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with screen(browser, DESKTOP):
+        browser.get((SITE / "index.html").as_uri())
+        browser.find_element("css selector", "input.md-search__input").send_keys("softmax")
+        found = WebDriverWait(browser, 60).until(
+            lambda b: [a.get_attribute("href") for a in b.find_elements("css selector", "a.md-search-result__link")]
+        )
+    assert any("ops/softmax.softmax.html" in link for link in found)
+
+
 def test_elsewhere_the_command_says_what_it_needs(tmp_path, monkeypatch):
     from click.testing import CliRunner
 
