@@ -19,6 +19,8 @@ from ..kernels import registry
 
 __all__ = ["Speeds", "measure"]
 
+_PEERS = {"numpy": "NumPy", "torch": "PyTorch"}
+
 
 def measure(clone: Path, folder: Path, sources: str, fresh: bool) -> None:
     """Writes a file of lines for each side, Octavo, NumPy and, if it is installed, PyTorch: a line for each op.
@@ -54,11 +56,12 @@ class Speeds:
     """
 
     def __init__(self, folder: Path) -> None:
-        files = {side: list(_lines(folder / f"{side}.jsonl")) for side in ("octavo", "numpy", "torch")}
-        self.machine = files["octavo"][0]["machine"]
-        self.limits = max(line["limits"] for line in files["octavo"] if "limits" in line)
-        self.ops = {side: {line["name"]: line for line in lines if "name" in line} for side, lines in files.items()}
-        self.peers = {side: title for side, title in (("numpy", "NumPy"), ("torch", "PyTorch")) if self.ops[side]}
+        heads = {side: next(_lines(folder / f"{side}.jsonl"), {}) for side in ("octavo", *_PEERS)}
+        state = heads["octavo"]["state"]
+        self.ops = {side: _read(folder / f"{side}.jsonl", state) for side in heads}
+        self.peers = {side: title for side, title in _PEERS.items() if self.ops[side]}
+        self.machine = heads[[*self.peers][-1]]["machine"]
+        self.limits = max(line["limits"] for line in self.ops["octavo"].values() if "limits" in line)
 
     def told(self) -> str:
         """The machine and its limits, in a sentence."""
