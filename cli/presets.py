@@ -2,13 +2,14 @@
 
 from typing import Any
 
-__all__ = ["BUDGETS", "DEFAULT", "PRESETS", "STANDARD_LIBRARY", "settings"]
+__all__ = ["BIGRAM", "BUDGETS", "DEFAULT", "PRESETS", "STANDARD_LIBRARY", "settings"]
 
 DEFAULT = "quick"
 STANDARD_LIBRARY = "the Python standard library"  # what a run calls its source where none is given
 
 _GPT: dict[str, Any] = {"layers": 4, "heads": 4, "width": 128, "dropout": 0.0, "bias": False}
 _LLAMA: dict[str, Any] = {"activation": "swiglu", "norm": "rms", "positions": "rotary"}
+BIGRAM: dict[str, Any] = {"lr": 0.05}  # of a table every row learns alone, and only when its token comes
 _COMMON: dict[str, Any] = _GPT | {
     "model": "gpt",
     "accumulate": 1,
@@ -61,7 +62,7 @@ BUDGETS = ("steps", "minutes")
 def settings(preset: str, given: dict[str, Any]) -> dict[str, Any]:
     """All settings of a run: those given, and for the rest the preset's, as far as they go together.
 
-    A model that is given and no GPT has the sizes that its configuration says.
+    A model that is given and no GPT has the sizes that its configuration says, and a bigram its own learning rate.
     A budget that is given takes the place of the preset's, a tokenizer that of its vocabulary; the warm-up is at most
     a tenth of the steps, and the learning rate ends at a tenth of its peak.
 
@@ -73,6 +74,7 @@ def settings(preset: str, given: dict[str, Any]) -> dict[str, Any]:
         if not base.keys().isdisjoint(_LLAMA):
             raise ValueError(f"the preset {preset} is one of a gpt; leave out --preset, or --model {given['model']}")
         base = {name: value for name, value in base.items() if name not in _GPT}
+        base |= BIGRAM if given["model"] == "bigram" else {}
     if not given.keys().isdisjoint(BUDGETS):
         base = {name: value for name, value in base.items() if name not in BUDGETS}
     if given.get("tokenizer", base["tokenizer"]) != "bpe":

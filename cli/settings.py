@@ -8,7 +8,7 @@ import click
 
 from .models import MODELS
 from .options import option
-from .presets import DEFAULT, PRESETS
+from .presets import BIGRAM, DEFAULT, PRESETS
 
 __all__ = [
     "budget_settings",
@@ -120,7 +120,7 @@ learning_settings = settings_group(
 )
 
 rate_settings = settings_group(
-    setting("--lr", type=float, group="Learning", help="The highest learning rate."),
+    setting("--lr", type=float, group="Learning", help=f"The highest learning rate; of a bigram {BIGRAM['lr']}."),
     setting("--min-lr", type=float, group="Learning", help="The learning rate at the end. [a tenth of --lr]"),
     setting("--warmup", type=int, group="Learning", help="Steps in which the learning rate rises."),
     setting("--schedule", group="Learning", help="How it falls: cosine, linear, wsd or constant."),

@@ -198,7 +198,8 @@ class Tensor(Computed):
         elif self._node is not None and self._node.takes_one and self.ndim == 0 and not self.hooks:
             gradient = ONE
         else:
-            gradient = device.to(np.ones(self.shape, self.dtype), self.device)
+            gradient = device.empty(self.shape, self.dtype, self.device)
+            device.copy(device.number(1.0, self.dtype, self.device), gradient)  # which a graph can capture
         if self._node is None:
             self.accumulate(run_hooks(self.hooks, gradient), own=False)
         else:

@@ -65,7 +65,7 @@ def test_without_ranges_it_searches_what_the_model_has_beginning_with_what_train
     )
     assert done.exit_code == 0, done.output
     assert "search     lr, weight_decay, batch_size; 2 trials of 2 steps\n" in done.stdout
-    assert re.search(r"^trial 1: .*; lr 0\.002, weight decay 0\.1, batch size 16$", done.stdout, re.M)
+    assert re.search(r"^trial 1: .*; lr 0\.05, weight decay 0\.1, batch size 16$", done.stdout, re.M)
 
 
 def test_a_trial_that_diverges_or_cannot_be_is_told_of_and_no_other(text, tmp_path):

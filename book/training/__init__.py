@@ -1,3 +1,3 @@
 """Training"""
 
-SECTIONS = ("binary",)
+SECTIONS = ("binary", "descent", "minibatches", "backpropagation", "memory")

@@ -59,6 +59,8 @@ class ConvolutionLanguageModel(LanguageModel):
     Source: van den Oord et al., WaveNet: A Generative Model for Raw Audio (2016), without its skip connections.
     """
 
+    in_graph = False  # dilated layers reshape what is permuted, by a copy that is no kernel of ours
+
     def __init__(self, config: ConvolutionConfig):
         self.config = config
         self.wte = Embedding(config.vocab_size, config.width, std=1.0)
