@@ -68,24 +68,26 @@ class Speeds:
         bandwidth, arithmetic = (limit / 1e9 for limit in self.limits)
         return (
             f"{self.machine}. Limits of this machine: {bandwidth:.0f} GB/s of a copy, read and written; "
-            f"{arithmetic:.0f} GFLOP/s of float32 in registers."
+            f"{arithmetic:.0f} GFLOP/s of float32 in registers. Arrays that caches hold are faster than such a copy; – "
+            "stands where nothing is copied."
         )
 
     def table(self, name: str) -> list[list[str]]:
         """Rows, the first one titles: time, bytes and operations of a second, how many times as long others take."""
         ours = self.ops["octavo"][name]
         rows = [["float32", "time", "GB/s", "GFLOP/s", *self.peers.values()]]
-        for row, seconds in ours["rows"].items():
-            time = median(seconds)
+        for row, time in ours["rows"].items():
             rates = [work / time for work in ours["work"][row]]
             shares = [_share(rate, limit) for rate, limit in zip(rates, self.limits, strict=True)]
             theirs = [self.ops[side].get(name, {"rows": {}})["rows"].get(row) for side in self.peers]
-            ratios = [f"{_number(median(other) / time)} ×" if other else "" for other in theirs]
+            ratios = [f"{_number(other / time)} ×" if other else "" for other in theirs]
             rows.append([row.removeprefix(name).strip(), _time(time), *shares, *ratios])
         return rows
 
 
 def _share(rate: float, limit: float) -> str:
+    if rate > 10 * limit:
+        return "–"
     return f"{_number(rate / 1e9)} ({rate / limit:.0%})" if rate else ""
 
 
@@ -116,8 +118,10 @@ def _run(clone: Path, file: Path, side: str, names: list[str]) -> Iterator[str]:
         done = []
         try:
             for line in process.stdout or ():
-                done.append(json.loads(line)["name"])
-                kept.write(line)
+                told = json.loads(line)
+                told["rows"] = {row: median(seconds) for row, seconds in told["rows"].items()}
+                done.append(told["name"])
+                kept.write(json.dumps(told) + "\n")
                 kept.flush()
                 yield done[-1]
         finally:
@@ -149,6 +153,11 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
 
 def _state(clone: Path, sources: str) -> str:
     digest = hashlib.sha256(sources.encode())
-    for path in [clone / "bench/side.py", clone / "bench/limits.py", *sorted((clone / "tests/cases").glob("*.py"))]:
+    for path in [
+        Path(__file__),
+        clone / "bench/side.py",
+        clone / "bench/limits.py",
+        *sorted((clone / "tests/cases").glob("*.py")),
+    ]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -118,7 +118,8 @@ side, *names = sys.argv[1:]
 for name in names:
     if os.environ.get("STOP") == name:
         sys.exit("no more")
-    rows = {f"{name} 2x3": [0.5], f"{name} 2x3 backward": [1.0]} if side == "octavo" else {f"{name} 2x3": [1.0]}
+    ours = {f"{name} 2x3": [0.5, 0.5, 9], f"{name} 2x3 backward": [0.001]}
+    rows = ours if side == "octavo" else {f"{name} 2x3": [1.0]}
     print(json.dumps({"name": name, "rows": rows, "work": {row: [10**9, 0] for row in rows}, "limits": [4e9, 1e9]}))
 """
 
@@ -145,7 +146,7 @@ def test_speeds_are_measured_once(clone, monkeypatch):
     assert found.table("add") == [
         ["float32", "time", "GB/s", "GFLOP/s", "NumPy"],
         ["2x3", "500 ms", "2 (50%)", "", "2 ×"],
-        ["2x3 backward", "1000 ms", "1 (25%)", "", ""],
+        ["2x3 backward", "1 ms", "–", "", ""],
     ]
     monkeypatch.setenv("STOP", "add")
     speeds.measure(clone, clone / "found", "state", False)  # all is there
