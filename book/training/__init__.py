@@ -1,3 +1,3 @@
 """Training"""
 
-SECTIONS = ("binary",)
+SECTIONS = ("binary", "classes", "chain", "models", "causality", "tokens")
