@@ -1,12 +1,13 @@
-"""Products, attention and the last layer's loss in Octavo, forward and backward, on float32 arrays."""
+"""Products, attention, the last layer's loss and recurrent layers in Octavo, forward and backward, in float32."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from place import placed
+from place import DEVICE, placed
 
-from octavo import kernels
+from octavo import kernels, nn
 
 Call = Callable[[], Any]
 _random = np.random.default_rng(0)
@@ -33,6 +34,18 @@ def loss(rows: int, width: int, vocabulary: int) -> Call:
     x, weight = _normal(rows, width), _normal(vocabulary, width)
     targets, op = placed(np.arange(rows) % vocabulary), kernels.linear_cross_entropy
     return lambda: op.backward(kernels.ONE, *op.forward(x, weight, targets)[1])
+
+
+def recurrent(batch: int, time: int, inputs: int, width: int) -> list[Call]:
+    """A GRU and an LSTM, with the gradients of their inputs and parameters."""
+    x, dout = nn.Tensor(_normal(batch, time, inputs), requires_grad=True), _normal(batch, time, width)
+
+    def train(layer: nn.Module) -> None:
+        x.grad = None
+        layer.zero_grad()
+        layer(x)[0].backward(dout)
+
+    return [partial(train, layer.to(DEVICE)) for layer in (nn.GRU(inputs, width), nn.LSTM(inputs, width))]
 
 
 def _normal(*shape: int) -> Any:

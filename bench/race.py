@@ -21,7 +21,7 @@ import click
 from launch import launch, racer, run
 from machine import describe
 from place import VARIABLE
-from shapes import ATTENTION, LINEAR, LOSS, SHAPES, sizes, work
+from shapes import ATTENTION, LINEAR, LOSS, RECURRENT, SHAPES, sizes, work
 from table import PEERS, Result, curves, sides, speeds
 
 NANOGPT = {  # nanoGPT's README, "I only have a macbook"
@@ -173,6 +173,19 @@ def loss(shape: str, precision: tuple[str, ...], seconds: float, rounds: int) ->
     title = f"Last layer, cross-entropy and gradients, N x C x V = {shape}"
     print(sides(results, title, sizes(shape)[0], "memory beyond its inputs"))
     print("\n" + describe(PyTorch="torch"))
+
+
+@main.command()
+@click.argument("shapes", nargs=-1, type=Sizes("BxTxIxH"))
+@_precision
+@_seconds(1)
+@_rounds
+def recurrent(shapes: tuple[str, ...], **options: Any) -> None:
+    """A GRU and an LSTM layer with all gradients: PyTorch's, in float32 and in bf16.
+
+    What Octavo's states are multiplied with stays float32 in every precision.
+    """
+    _race_ops("recurrent", "Recurrent layers and gradients, B x T x inputs x H", shapes or RECURRENT, **options)
 
 
 @main.command()

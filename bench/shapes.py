@@ -45,7 +45,7 @@ SHAPES = {
     "gpt2": Shape(12, 12, 768, 50304, 4, 1024),  # 50,257 tokens, up to a multiple of 64 as nanoGPT has them
 }
 
-OPS = ("product", "attention", "loss")
+OPS = ("product", "attention", "loss", "recurrent")
 LINEAR = [  # rows x inputs x outputs of the layers of a block of GPT-2, small to XL, and of small's last layer
     f"{rows}x{inputs * width}x{outputs * width}"
     for width, rows in ((768, 4096), (1024, 4096), (1280, 4096), (1600, 1024))
@@ -53,6 +53,8 @@ LINEAR = [  # rows x inputs x outputs of the layers of a block of GPT-2, small t
 ] + ["1024x768x50304"]
 ATTENTION = ["1x1024x12x64", "4x1024x12x64", "1x4096x12x64", "4x4096x12x64"]  # B x T x H x D
 LOSS = "4096x768x50304"  # N x C x V
+GATES = {"GRU": 3, "LSTM": 4}
+RECURRENT = ["12x64x128x128", "32x64x256x256", "8x256x512x512", "1x64x1024x1024"]  # B x T x inputs x H
 
 
 def warmed_up(peak: float, steps: int) -> list[float]:
@@ -69,9 +71,13 @@ def sizes(shape: str) -> tuple[int, ...]:
 
 
 def work(job: str, shape: str) -> dict[str, int]:
-    """Rows of a race of products or attention, and the multiplications and additions of each."""
+    """Rows of a race of products, attention or recurrent layers, and the multiplications and additions of each."""
     operations = prod(sizes(shape))
     if job == "product":
         return {f"{name}, {shape}": 2 * operations for name in ("x Wᵀ", "dz W", "dzᵀ x")}
+    if job == "recurrent":  # a product with the inputs, and one with the states; in all, two more for each of them
+        batch, time, inputs, width = sizes(shape)
+        each = 6 * batch * time * width * (inputs + width)
+        return {f"{name}, {shape}": each * gates for name, gates in GATES.items()}
     time = sizes(shape)[1]
     return {shape: 7 * operations * time}  # two products forward, five backward, of half of the T x T scores

@@ -1,6 +1,7 @@
 """The same as `octavo_ops.py` in PyTorch, in its default dtype."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,3 +28,13 @@ def loss(rows: int, width: int, vocabulary: int) -> Call:
     x, weight = torch.randn(rows, width, requires_grad=True), torch.randn(vocabulary, width, requires_grad=True)
     targets = torch.arange(rows) % vocabulary
     return lambda: torch.autograd.grad(F.cross_entropy(F.linear(x, weight), targets), (x, weight))
+
+
+def recurrent(batch: int, time: int, inputs: int, width: int) -> list[Call]:
+    x, dout = torch.randn(batch, time, inputs, requires_grad=True), torch.randn(batch, time, width)
+
+    def train(layer: torch.nn.Module) -> None:
+        torch.autograd.grad(layer(x)[0], [x, *layer.parameters()], dout)
+
+    kinds = (torch.nn.GRU, torch.nn.LSTM)
+    return [partial(train, kind(inputs, width, batch_first=True)) for kind in kinds]

@@ -11,9 +11,11 @@ from .. import __version__
 from .evaluate import evaluate
 from .generate import generate
 from .info import info
+from .lr_find import lr_find
 from .plot import plot
 from .tokenize import tokenize
 from .train import train
+from .tune import tune
 from .warmup import warmup
 
 __all__ = ["main"]
@@ -68,5 +70,5 @@ def main() -> None:
     """
 
 
-for _command in (train, generate, evaluate, plot, tokenize, warmup, info):
+for _command in (train, lr_find, tune, generate, evaluate, plot, tokenize, warmup, info):
     main.add_command(_command)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..nn import GPTConfig, LanguageModel, TrainConfig
+    from ..nn import LanguageModel, ModelConfig, TrainConfig
     from ..nn.run import Run
     from ..tokenizer import Tokenizer
 
@@ -39,7 +39,7 @@ def load(folder: Path, device: str = "cpu") -> "tuple[Run, Tokenizer, LanguageMo
     return run, tokenizer, model
 
 
-def require_vocabulary(tokenizer: "Tokenizer", shape: "GPTConfig", origin: Path) -> None:
+def require_vocabulary(tokenizer: "Tokenizer", shape: "ModelConfig", origin: Path) -> None:
     """ValueError where a model (from the file `origin`) was made for another tokenizer."""
     if shape.vocab_size != tokenizer.vocab_size:
         raise ValueError(
@@ -48,20 +48,18 @@ def require_vocabulary(tokenizer: "Tokenizer", shape: "GPTConfig", origin: Path)
         )
 
 
-def require_memory(shape: "GPTConfig", training: "TrainConfig | None" = None) -> None:
+def require_memory(shape: "ModelConfig", training: "TrainConfig | None" = None) -> None:
     """ValueError where this machine cannot hold a model's float32 weights, or what training it takes at the least."""
     import psutil
 
-    weights = shape.width * (shape.vocab_size + shape.context + 12 * shape.width * shape.layers)
-    needed, there = 4 * weights, psutil.virtual_memory().total
+    needed, there = 4 * shape.weights, psutil.virtual_memory().total
     batches = ""
     if training is not None:
         tokens = training.batch_size * shape.context
-        needed = _COPIES * needed + 4 * tokens * shape.width * shape.layers + 16 * tokens * training.accumulate
+        needed = _COPIES * needed + 4 * tokens * shape.kept + 16 * tokens * training.accumulate
         batches = f", in batches of {training.batch_size:,} windows, {training.accumulate:,} for an update,"
     if needed > there:
         raise ValueError(
-            f"a model of {shape.layers:,} layers, width {shape.width:,}, context {shape.context:,} and "
-            f"{shape.vocab_size:,} tokens{batches} needs {needed / 1e9:,.0f} GB of memory, this machine has "
-            f"{there / 1e9:,.0f}; choose a smaller one"
+            f"a model of {shape.sizes()} and {shape.vocab_size:,} tokens{batches} needs {needed / 1e9:,.0f} GB of "
+            f"memory, this machine has {there / 1e9:,.0f}; choose a smaller one"
         )

@@ -1,11 +1,12 @@
 """Options that are listed in groups, and parts that several commands share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
-__all__ = ["GroupedCommand", "option", "thread_options", "use_machine"]
+__all__ = ["GroupedCommand", "option", "require_picture", "thread_options", "use_machine"]
 
 
 class _Option(click.Option):
@@ -52,3 +53,9 @@ def use_machine(device: str, threads: int | None) -> tuple[str, str]:
         return chosen, f"{chosen}: {machine.name()}"
     why = f"; no GPU: {machine.why_no_gpu() or 'CUDA is emulated'}" if device == "auto" else ""
     return chosen, f"cpu with {count} thread{'s' * (count != 1)}{why}"
+
+
+def require_picture(path: Path) -> None:
+    """ValueError for a file that ends in no kind of picture that can be drawn."""
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--out: expected a file that ends in .png, .svg or .pdf, got {path}")

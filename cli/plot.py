@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import GroupedCommand, option
+from .options import GroupedCommand, option, require_picture
 
 __all__ = ["plot"]
 
@@ -32,8 +32,7 @@ def plot(runs: tuple[Path, ...], out: Path, along: str) -> None:
     from ..nn.metrics import draw_losses, read_metrics
     from ..nn.run import Run
 
-    if out.suffix not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--out: expected a file that ends in .png, .svg or .pdf, got {out}")
+    require_picture(out)
     if len(set(runs)) < len(runs):
         raise ValueError("a run was named twice; name each once")
     found = {}

@@ -1,14 +1,12 @@
 """From text to the folder of a run, ready for training."""
 
 import shutil
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..nn import GPTConfig
-from ..nn.config import TrainConfig
 from ..nn.data import Batches, EvalBatches
 from ..nn.run import Run
 from ..nn.text import Split, read_texts, split_texts
@@ -17,13 +15,13 @@ from ..nn.write_tokens import write_tokens
 from ..tokenizer import Tokenizer
 from ..tokenizer import train as train_tokenizer
 from .load import require_memory
+from .models import configure
 from .presets import STANDARD_LIBRARY
 from .status import bar, following
 
 __all__ = ["prepare"]
 
 RUNS = Path("runs")
-_SHAPE = [field.name for field in fields(GPTConfig) if field.name != "vocab_size"]
 
 
 def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> Run:
@@ -38,17 +36,13 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
         ValueError: a setting out of its range, text that cannot be used, or a folder that is not empty.
         FileNotFoundError: there is no such source.
     """
-    settings = dict(settings)
-    kind, vocab_size = settings.pop("tokenizer"), settings.pop("vocab_size", None)
-    val_fraction = settings.pop("val_fraction")
-    shape = {name: settings.pop(name) for name in _SHAPE if name in settings}
-    training = TrainConfig(**settings)
-    require_memory(GPTConfig(vocab_size=1, **shape), training)  # complains before the text is read
+    shape, training = configure(settings)
+    require_memory(shape, training)  # complains before the text is read
     _require_free(out)
-    split = split_texts(read_texts(source), val_fraction)
+    split = split_texts(read_texts(source), settings["val_fraction"])
     name = STANDARD_LIBRARY if source is None else "standard input" if source == "-" else source
     click.echo(f"text       {name}: {split}")
-    tokenizer = _tokenizer(kind, vocab_size, split)
+    tokenizer = _tokenizer(settings["tokenizer"], settings.get("vocab_size"), split)
     run = Run(_new_folder(out))
     try:
         tokenizer.save(run.tokenizer)
@@ -56,9 +50,9 @@ def prepare(source: str | None, out: Path | None, settings: dict[str, Any]) -> R
             with bar("encoding", sum(map(len, texts))) as shown:
                 write_tokens(path, texts, tokenizer, shown.update, whole_documents=split.whole_documents)
         # What training will ask for, while a folder of no use can still go.
-        Batches(TokenFile(run.train).tokens, 1, shape["context"])
-        EvalBatches(TokenFile(run.val).tokens, 1, shape["context"])
-        run.write_config(GPTConfig(vocab_size=tokenizer.vocab_size, **shape), training, name)
+        Batches(TokenFile(run.train).tokens, 1, shape.context)
+        EvalBatches(TokenFile(run.val).tokens, 1, shape.context)
+        run.write_config(replace(shape, vocab_size=tokenizer.vocab_size), training, name)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

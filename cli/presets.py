@@ -2,17 +2,16 @@
 
 from typing import Any
 
-__all__ = ["BUDGETS", "DEFAULT", "PRESETS", "STANDARD_LIBRARY", "settings"]
+__all__ = ["BIGRAM", "BUDGETS", "DEFAULT", "PRESETS", "STANDARD_LIBRARY", "settings"]
 
 DEFAULT = "quick"
 STANDARD_LIBRARY = "the Python standard library"  # what a run calls its source where none is given
 
-_COMMON: dict[str, Any] = {
-    "layers": 4,
-    "heads": 4,
-    "width": 128,
-    "dropout": 0.0,
-    "bias": False,
+_GPT: dict[str, Any] = {"layers": 4, "heads": 4, "width": 128, "dropout": 0.0, "bias": False}
+_LLAMA: dict[str, Any] = {"activation": "swiglu", "norm": "rms", "positions": "rotary"}
+BIGRAM: dict[str, Any] = {"lr": 0.05}  # of a table every row learns alone, and only when its token comes
+_COMMON: dict[str, Any] = _GPT | {
+    "model": "gpt",
     "accumulate": 1,
     "schedule": "cosine",
     "betas": (0.9, 0.99),
@@ -55,7 +54,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 # The same in Llama's style, with as many weights in each MLP.
-PRESETS["llama"] = PRESETS["quick"] | {"activation": "swiglu", "norm": "rms", "positions": "rotary"}
+PRESETS["llama"] = PRESETS["quick"] | _LLAMA
 
 BUDGETS = ("steps", "minutes")
 
@@ -63,10 +62,19 @@ BUDGETS = ("steps", "minutes")
 def settings(preset: str, given: dict[str, Any]) -> dict[str, Any]:
     """All settings of a run: those given, and for the rest the preset's, as far as they go together.
 
+    A model that is given and no GPT has the sizes that its configuration says, and a bigram its own learning rate.
     A budget that is given takes the place of the preset's, a tokenizer that of its vocabulary; the warm-up is at most
     a tenth of the steps, and the learning rate ends at a tenth of its peak.
+
+    Raises:
+        ValueError: a preset of another model than the one given.
     """
     base = dict(PRESETS[preset])
+    if given.get("model", "gpt") != "gpt":
+        if not base.keys().isdisjoint(_LLAMA):
+            raise ValueError(f"the preset {preset} is one of a gpt; leave out --preset, or --model {given['model']}")
+        base = {name: value for name, value in base.items() if name not in _GPT}
+        base |= BIGRAM if given["model"] == "bigram" else {}
     if not given.keys().isdisjoint(BUDGETS):
         base = {name: value for name, value in base.items() if name not in BUDGETS}
     if given.get("tokenizer", base["tokenizer"]) != "bpe":

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .models import model_name
 from .options import GroupedCommand, option, thread_options, use_machine
-from .presets import BUDGETS, DEFAULT, PRESETS, STANDARD_LIBRARY, settings
+from .presets import BUDGETS, STANDARD_LIBRARY, settings
+from .settings import (
+    budget_settings,
+    learning_settings,
+    model_settings,
+    preset_settings,
+    rate_settings,
+    setting,
+    text_settings,
+)
 
 if TYPE_CHECKING:
     from ..nn import LanguageModel
@@ -26,68 +36,20 @@ _CHANGEABLE = {"steps", "minutes", "lr", "min_lr", "warmup", "schedule", "betas"
 _CHANGEABLE |= {"eval_every", "eval_batches", "sample_every", "save_every", "graph"}
 
 
-def _setting(*names: str, group: str, help: str, **kwargs: Any) -> Any:
-    """An option whose default is the preset's."""
-    name = names[0].partition("/")[0].removeprefix("--").replace("-", "_")
-    default = PRESETS[DEFAULT].get(name)
-    if isinstance(default, tuple):
-        default = " ".join(map(str, default))
-    shown = "" if default is None or isinstance(default, bool) else f" [{default}]"
-    return option(*names, group=group, help=help + shown, **kwargs)
-
-
 @click.command(cls=GroupedCommand)
 @click.argument("source", required=False)
-@option(
-    "--preset",
-    type=click.Choice(list(PRESETS)),
-    default=DEFAULT,
-    group="Run",
-    help=(
-        "Where options that are left out come from: quick, two minutes; llama, the same in Llama's style; nano, "
-        "nanoGPT's recipe for a processor. [quick]"
-    ),
-)
 @option("--out", type=click.Path(path_type=Path), group="Run", help="The run's folder. [the next under runs/]")
 @option("--resume", type=click.Path(path_type=Path), group="Run", help="Go on with the run in this folder.")
-@_setting("--seed", type=int, group="Run", help="Of weights, data order, dropout and samples.")
-@_setting("--tokenizer", type=click.Choice(["bytes", "chars", "bpe"]), group="Text", help="What a token is.")
-@_setting("--vocab-size", type=int, group="Text", help="Tokens that bpe learns.")
-@_setting("--val-fraction", type=float, group="Text", help="Share of the text held back for validation.")
-@_setting("--layers", type=int, group="Model", help="Blocks.")
-@_setting("--heads", type=int, group="Model", help="Attention heads in a block.")
-@_setting("--width", type=int, group="Model", help="Channels, a multiple of the heads.")
-@_setting("--context", type=int, group="Model", help="Tokens that the model sees at once.")
-@_setting("--dropout", type=float, group="Model", help="Probability of dropout.")
-@_setting("--bias/--no-bias", default=None, group="Model", help="Biases in linear layers and norms. [no]")
-@_setting("--steps", type=int, group="Budget", help="Updates of the weights.")
-@_setting("--minutes", type=float, group="Budget", help="Minutes of training; not repeatable bit for bit.")
-@_setting("--batch-size", type=int, group="Learning", help="Windows of text in a micro-batch.")
-@_setting("--accumulate", type=int, group="Learning", help="Micro-batches in an update.")
-@_setting("--optimizer", group="Learning", help="adamw, lion, muon or sgd. [adamw]")
-@_setting("--lr", type=float, group="Learning", help="The highest learning rate.")
-@_setting("--min-lr", type=float, group="Learning", help="The learning rate at the end. [a tenth of --lr]")
-@_setting("--warmup", type=int, group="Learning", help="Steps in which the learning rate rises.")
-@_setting("--schedule", group="Learning", help="How it falls: cosine, linear, wsd or constant.")
-@_setting(
-    "--betas",
-    type=float,
-    nargs=2,
-    group="Learning",
-    help="Of AdamW and Lion; the first is the momentum of Muon and SGD.",
-)
-@_setting("--weight-decay", type=float, group="Learning", help="On matrices only.")
-@_setting("--clip", type=float, group="Learning", help="Largest norm of the gradient; 0: any.")
-@_setting("--dtype", group="Learning", help="Of weights, activations and gradients: float32, or bfloat16 on a GPU.")
-@_setting(
-    "--precision", group="Learning", help="Of float32 products: highest, high or medium. [medium, where it is faster]"
-)
-@_setting("--recompute/--keep", default=None, group="Learning", help="Less memory for more time. [keep]")
-@_setting("--graph/--no-graph", default=None, group="Learning", help="Launch whole steps at once, on a GPU. [graph]")
-@_setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
-@_setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
-@_setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")
-@_setting("--save-every", type=int, group="Reports", help="Steps between checkpoints; 0: only at the end.")
+@preset_settings
+@text_settings
+@model_settings
+@budget_settings
+@rate_settings
+@learning_settings
+@setting("--eval-every", type=int, group="Reports", help="Steps between estimates of the losses; 0: none.")
+@setting("--eval-batches", type=int, group="Reports", help="Batches of each split in an estimate.")
+@setting("--sample-every", type=int, group="Reports", help="Steps between samples of text; 0: none.")
+@setting("--save-every", type=int, group="Reports", help="Steps between checkpoints; 0: only at the end.")
 @option("--profile", is_flag=True, group="Reports", help="End with a table of the time that each op takes.")
 @thread_options
 def train(
@@ -100,7 +62,7 @@ def train(
     threads: int | None,
     **options: Any,
 ) -> None:
-    """Train a GPT on text.
+    """Train a language model on text: a GPT, or another --model.
 
     SOURCE is a text file, a folder of them, or - for standard input; without it, the source of Python's own standard
     library. Ctrl-C saves, and --resume goes on.
@@ -134,7 +96,7 @@ def _check_resumption(given: dict[str, Any], **fixed: Any) -> None:
 def _train(run: "Run", changes: dict[str, Any], profiled: bool, place: str) -> None:
     from .. import tokenizer as tokenizers
     from ..kernels.files import remove_unfinished
-    from ..nn import GPT, random
+    from ..nn import models, random
     from ..nn.metrics import LossCurve, Metrics
     from ..nn.progress import Progress
     from ..nn.token_file import TokenFile
@@ -151,7 +113,7 @@ def _train(run: "Run", changes: dict[str, Any], profiled: bool, place: str) -> N
     prompt = "def " if source == STANDARD_LIBRARY else ""
     random.seed(config.seed)
     require_memory(shape, config)
-    model = GPT(shape)
+    model = models.build(shape)
     model.to(place)
     trainer = Trainer(
         model,
@@ -209,10 +171,7 @@ def _introduce(trainer: "Trainer", tokenizer: "Tokenizer", train: int, val: int)
 
     shape, config = trainer.model.config, trainer.config
     click.echo(f"tokens     {train:,} to train on, {val:,} held back; {tokenizer.kind}, {tokenizer.vocab_size:,} kinds")
-    click.echo(
-        f"model      GPT, {trainer.model.num_parameters():,} parameters: {shape.layers} layers, {shape.heads} heads, "
-        f"width {shape.width}, context {shape.context}"
-    )
+    click.echo(f"model      {model_name(shape)}, {trainer.model.num_parameters():,} parameters: {shape.sizes()}")
     budget = [f"{config.steps:,} steps"] if config.steps else []
     budget += [f"{config.minutes:g} minutes"] if config.minutes else []
     start = f", from step {trainer.step:,}" if trainer.step else ""

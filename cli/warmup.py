@@ -6,21 +6,23 @@ from typing import Any
 import click
 
 from .info import kernel_cache
+from .models import MODELS
 from .options import GroupedCommand, thread_options, use_machine
 
 __all__ = ["warmup"]
 
 _TEXT = "The quick brown fox jumps over the lazy dog.\n" * 40
-_TINY = {"tokenizer": "bytes", "layers": 1, "heads": 2, "width": 16, "context": 16, "batch_size": 2, "steps": 1}
+_GPT = {"layers": 1, "heads": 2, "width": 16}
+_TINY = {"tokenizer": "bytes", "context": 16, "batch_size": 2, "steps": 1}
 _TINY |= {"eval_every": 1, "eval_batches": 1}
 # Presets, with what else makes a difference to kernels.
 _REHEARSALS: list[tuple[str, dict[str, Any]]] = [
-    ("quick", {}),
-    ("llama", {}),
-    ("quick", {"bias": True, "dropout": 0.1, "accumulate": 2}),
-    ("quick", {"optimizer": "lion"}),
-    ("quick", {"optimizer": "muon"}),
-    ("quick", {"optimizer": "sgd"}),
+    ("quick", _GPT),
+    ("llama", _GPT),
+    ("quick", _GPT | {"bias": True, "dropout": 0.1, "accumulate": 2}),
+    *(("quick", _GPT | {"optimizer": optimizer}) for optimizer in ("lion", "muon", "sgd")),
+    *(("quick", {"model": model, "width": 16}) for model in MODELS if model not in ("gpt", "bigram")),
+    ("quick", {"model": "bigram"}),
 ]
 
 
@@ -77,7 +79,7 @@ def _rehearse(folder: Path, preset: str, changes: dict[str, Any], place: str) ->
     from contextlib import redirect_stdout
     from io import StringIO
 
-    from ..nn import GPT, Trainer, quantize
+    from ..nn import Trainer, models, quantize
     from ..nn.token_file import TokenFile
     from .load import load
     from .prepare import prepare
@@ -90,7 +92,7 @@ def _rehearse(folder: Path, preset: str, changes: dict[str, Any], place: str) ->
         run = prepare(str(text), folder, settings(preset, _TINY | changes))
     shape, config, _ = run.read_config()
     train, val = TokenFile(run.train).tokens, TokenFile(run.val).tokens
-    fresh = GPT(shape)
+    fresh = models.build(shape)
     fresh.to(place)
     Trainer(fresh, config, train, val, checkpoint_path=run.checkpoint).fit()
     for weights in ("float32", "bf16", "int8"):

@@ -23,7 +23,7 @@ from .ops.activation import (
 )
 from .ops.attention import attention, attention_backward
 from .ops.comparison import eq, ge, gt, le, logical_and, logical_not, logical_or, lt, ne, where, where_backward
-from .ops.convolution import causal_conv1d, causal_conv1d_backward
+from .ops.convolution import causal_conv1d, causal_conv1d_backward, conv2d, conv2d_backward
 from .ops.cross_entropy import cross_entropy, cross_entropy_backward
 from .ops.dropout import dropout, dropout_backward
 from .ops.einsum import einsum, einsum_backward

@@ -4,10 +4,14 @@ from . import checkpoint, functional, huggingface, models, random
 from .attention import CausalSelfAttention, KVCache
 from .callback import Callback
 from .config import TrainConfig
+from .density import GaussianMixture
+from .draw import draw
 from .evaluate import evaluate
 from .explain import explain_nan
 from .generate import generate, stream_tokens
-from .layers import MLP, CausalConv1d, Dropout, Embedding, LayerNorm, Linear, RMSNorm, SwiGLU
+from .graph import graph
+from .layers import MLP, CausalConv1d, Conv2d, Dropout, Embedding, LayerNorm, Linear, MaxPool2d, RMSNorm, SwiGLU
+from .lr_find import lr_find
 from .models import (
     GPT,
     PRESETS,
@@ -28,6 +32,7 @@ from .profile import profile
 from .quantize import QuantizedParameter, quantize
 from .recompute import recompute
 from .recurrent import GRU, LSTM
+from .regression import least_squares
 from .rotary import LinearScaling, Llama3Scaling, Rotary, rotary_tables
 from .schedule import schedule
 from .summary import summary
@@ -47,11 +52,13 @@ __all__ = [
     "Callback",
     "CausalConv1d",
     "CausalSelfAttention",
+    "Conv2d",
     "ConvolutionConfig",
     "ConvolutionLanguageModel",
     "Dropout",
     "Embedding",
     "GPTConfig",
+    "GaussianMixture",
     "KVCache",
     "LanguageModel",
     "LayerNorm",
@@ -61,6 +68,7 @@ __all__ = [
     "Llama3Scaling",
     "MLPConfig",
     "MLPLanguageModel",
+    "MaxPool2d",
     "ModelConfig",
     "Module",
     "Muon",
@@ -78,11 +86,15 @@ __all__ = [
     "checkpoint",
     "clip_grad_norm",
     "decay_groups",
+    "draw",
     "evaluate",
     "explain_nan",
     "functional",
     "generate",
+    "graph",
     "huggingface",
+    "least_squares",
+    "lr_find",
     "models",
     "no_grad",
     "profile",

@@ -8,7 +8,18 @@ from . import random
 from .module import Module, Parameter
 from .tensor import Tensor
 
-__all__ = ["MLP", "CausalConv1d", "Dropout", "Embedding", "LayerNorm", "Linear", "RMSNorm", "SwiGLU"]
+__all__ = [
+    "MLP",
+    "CausalConv1d",
+    "Conv2d",
+    "Dropout",
+    "Embedding",
+    "LayerNorm",
+    "Linear",
+    "MaxPool2d",
+    "RMSNorm",
+    "SwiGLU",
+]
 
 
 class Linear(Module):
@@ -121,6 +132,59 @@ class CausalConv1d(Module):
         bias = ", bias=False" if self.bias is None else ""
         dilation = "" if self.dilation == 1 else f", dilation={self.dilation}"
         return f"{each * self.groups}, {outputs}, taps={taps}, groups={self.groups}{dilation}{bias}"
+
+
+class Conv2d(Module):
+    """Each output sees a window of the images: (B, inputs, H, W) -> (B, outputs, P, Q), as `functional.conv2d` says.
+
+    Args:
+        inputs, outputs: channels.
+        size: of the window, in both directions.
+        stride: from one window to the next.
+        padding: zeros on every side of an image; size // 2 keeps H and W where size is odd and stride 1.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, padding: int = 0, bias: bool = True):
+        if min(inputs, outputs, size, stride) < 1 or padding < 0:
+            raise ValueError(
+                f"Conv2d: expected inputs, outputs, size and stride of at least 1, and padding of at least 0, got "
+                f"inputs={inputs}, outputs={outputs}, size={size}, stride={stride}, padding={padding}"
+            )
+        self.weight = Parameter(random.normal((outputs, inputs, size, size), (inputs * size * size) ** -0.5))
+        self.bias = _zeros(outputs) if bias else None
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
+
+    def describe(self) -> str:
+        outputs, inputs, size, _ = self.weight.shape
+        options = {"stride": (self.stride, 1), "padding": (self.padding, 0), "bias": (self.bias is not None, True)}
+        said = "".join(f", {name}={value}" for name, (value, usual) in options.items() if value != usual)
+        return f"{inputs}, {outputs}, size={size}{said}"
+
+
+class MaxPool2d(Module):
+    """The largest of each square of `size` by `size`, which share its gradient where several are: (..., H, W) ->
+    (..., H / size, W / size)."""
+
+    def __init__(self, size: int):
+        if size < 1:
+            raise ValueError(f"MaxPool2d: expected a size of at least 1, got {size}")
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[-2] % self.size or x.shape[-1] % self.size:
+            raise ValueError(
+                f"MaxPool2d: x: expected (..., H, W), H and W multiples of size={self.size}, got {x.shape}; "
+                "functional.pad, or an index, makes them so"
+            )
+        *lead, height, width = x.shape
+        squares = x.reshape(*lead, height // self.size, self.size, width // self.size, self.size)
+        return squares.max((-3, -1))
+
+    def describe(self) -> str:
+        return f"{self.size}"
 
 
 class Dropout(Module):

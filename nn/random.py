@@ -19,6 +19,7 @@ __all__ = [
     "advance",
     "current_seed",
     "drawing_from",
+    "generator",
     "next_offset",
     "normal",
     "seed",
@@ -59,12 +60,16 @@ def set_state(state: dict[str, Any]) -> None:
     """Go on from a `state`. Raises ValueError for what is not one."""
     if not isinstance(state, dict) or set(state) != set(_state):
         raise ValueError(f"random state: expected a dict of {', '.join(_state)}, got {state!r}")
-    for name, limit in _LIMITS.items():
-        value = state[name]
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < limit:
-            raise ValueError(f"{name}: expected an integer of 0 to {limit - 1}, got {value!r}")
+    checked = {name: _checked(name, state[name]) for name in _LIMITS}
     with _lock:
-        _state.update({name: int(value) for name, value in state.items()})
+        _state.update(checked)
+
+
+def _checked(name: str, value: Any) -> int:
+    limit = _LIMITS[name]
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not 0 <= value < limit:
+        raise ValueError(f"{name}: expected an integer of 0 to {limit - 1}, got {value!r}")
+    return int(value)
 
 
 def current_seed() -> int:
@@ -87,6 +92,17 @@ def advance(draws: int) -> int:
         offset = _state["offset"]
         _state["offset"] = (offset + draws) % _LIMITS["offset"]
         return offset
+
+
+def generator(seed: int | None = None) -> np.random.Generator:
+    """NumPy's generator for draws on the host: of a seed of their own, or one more draw of the library's.
+
+    Raises:
+        ValueError: not an integer of 0 to 2**64 - 1.
+    """
+    key = (current_seed(), advance(1)) if seed is None else (_checked("seed", seed), 0)
+    # `normal` counts from 0: other numbers.
+    return np.random.Generator(np.random.Philox(key=np.array(key, np.uint64), counter=[0, 0, 0, SAMPLING]))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..kernels.files import atomic_write
 from .config import TrainConfig
-from .models import GPTConfig
+from .models import ARCHITECTURES, ModelConfig, architecture
 
 __all__ = ["Run"]
 
@@ -54,13 +54,14 @@ class Run:
         """The loss curve."""
         return self.folder / "loss.png"
 
-    def write_config(self, model: GPTConfig, training: TrainConfig, source: str) -> None:
+    def write_config(self, model: ModelConfig, training: TrainConfig, source: str) -> None:
         """Keeps what the run is told; `source` says where the text came from."""
-        document = {"model": model.to_dict(), "training": training.to_json(), "source": source}
+        shape = {"architecture": architecture(model), **model.to_dict()}
+        document = {"model": shape, "training": training.to_json(), "source": source}
         with atomic_write(self.config) as file:
             file.write(json.dumps(document, indent=2).encode() + b"\n")
 
-    def read_config(self) -> tuple[GPTConfig, TrainConfig, str]:
+    def read_config(self) -> tuple[ModelConfig, TrainConfig, str]:
         """What `write_config` kept.
 
         Raises:
@@ -76,7 +77,12 @@ class Run:
             document: Any = json.loads(self.config.read_bytes())
             if not isinstance(document, dict) or set(document) != {"model", "training", "source"}:
                 raise ValueError("expected an object with model, training and source")
-            model = GPTConfig.from_dict(document["model"])
+            if not isinstance(values := document["model"], dict):
+                raise ValueError(f"expected a model that is an object, got {values!r}")
+            name = values.pop("architecture", "GPT")  # the only one, once
+            if not isinstance(name, str) or name not in ARCHITECTURES:
+                raise ValueError(f"expected an architecture among {', '.join(ARCHITECTURES)}, got {name!r}")
+            model = ARCHITECTURES[name][0].from_dict(values)
             return model, TrainConfig.from_json(document["training"]), str(document["source"])
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{self.config} is damaged: {error}; train anew, or mend it") from None

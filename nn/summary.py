@@ -8,6 +8,7 @@ import numpy as np
 
 from ..kernels import Op
 from ..kernels.dispatch import watching
+from ..kernels.ops.convolution import conv2d_shape
 from .module import Module
 from .tape import current_call, no_grad
 from .tensor import Tensor
@@ -34,6 +35,11 @@ def _of_convolution(x: Any, weight: Any, *_: Any) -> int:
     return 2 * x.shape[0] * x.shape[1] * weight.size
 
 
+def _of_images(x: Any, weight: Any, bias: Any, stride: int, padding: int) -> int:
+    batch, _, high, wide = conv2d_shape(x, weight, stride, padding)
+    return 2 * batch * high * wide * weight.size
+
+
 def _of_recurrence(x: Any, weight: Any, *_: Any) -> int:
     return 2 * x.size * weight.shape[1]
 
@@ -46,6 +52,7 @@ _FLOPS: dict[str, Callable[..., int]] = {
     "attention": _of_attention,
     "attention_bf16": _of_attention,
     "causal_conv1d": _of_convolution,
+    "conv2d": _of_images,
     "gru": _of_recurrence,
     "lstm": _of_recurrence,
 }

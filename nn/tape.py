@@ -108,17 +108,26 @@ class Node:
             of that node's outputs it is), or a list of these.
         saved: what the backward op takes after the output gradients; None once it is freed.
         values: the outputs, of which shape and dtype are kept: those that receive no gradient get zeros.
+        given: positional and named arguments, None in the place of those with an edge; None once they are freed.
     """
 
-    __slots__ = ("call", "edges", "guards", "hooks", "number", "op", "outputs", "saved")
+    __slots__ = ("call", "edges", "given", "guards", "hooks", "number", "op", "outputs", "saved")
 
-    def __init__(self, op: Op, edges: list[Any], saved: tuple[Any, ...], values: tuple[Any, ...]):
+    def __init__(
+        self,
+        op: Op,
+        edges: list[Any],
+        saved: tuple[Any, ...],
+        values: tuple[Any, ...],
+        given: tuple[list[Any], dict[str, Any]] | None = None,
+    ):
         self.number = next(_numbers)
         self.call = _mode.call
         self.hooks: defaultdict[int, list[Any]] = defaultdict(list)
         self.op = op
         self.edges = edges
         self.saved: tuple[Any, ...] | None = _rounded(op, saved)
+        self.given = given
         self.outputs: list[Any] = [
             [_like(v) for v in value] if type(value) is list else _like(value) for value in values
         ]
@@ -164,7 +173,7 @@ class Node:
         gradients = list(_flat(dins if isinstance(dins, tuple) else (dins,)))
         edges = list(_flat(self.edges))
         if not retain:  # or the gradient may be one of the saved arrays
-            self.saved, self.edges = None, []
+            self.saved, self.edges, self.given = None, [], None
         for i, (edge, gradient) in enumerate(zip(edges, gradients, strict=True)):
             if edge is not None:
                 yield edge, gradient, None if retain else [*_flat(douts), *gradients[:i], *gradients[i + 1 :]]

@@ -198,7 +198,8 @@ class Tensor(Computed):
         elif self._node is not None and self._node.takes_one and self.ndim == 0 and not self.hooks:
             gradient = ONE
         else:
-            gradient = device.to(np.ones(self.shape, self.dtype), self.device)
+            gradient = device.empty(self.shape, self.dtype, self.device)
+            device.copy(device.number(1.0, self.dtype, self.device), gradient)  # which a graph can capture
         if self._node is None:
             self.accumulate(run_hooks(self.hooks, gradient), own=False)
         else:
@@ -252,8 +253,10 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
     if len(args) < count:
         inputs += tuple([params.get(a.name) for a in op.arrays[len(args) :]])
     record = is_recording() and not op.discrete and any(map(_requires_grad, inputs))
+    given = None
     if record:
         _check_gradients(op, inputs)
+        given = [_given(x) for x in args], {name: _given(x) for name, x in params.items()}
     if params:
         params = {name: _plain(value) for name, value in params.items()}
     arrays = [x.data if isinstance(x, Tensor) else _plain(x) for x in args]
@@ -263,7 +266,7 @@ def apply(op: Op, *args: Any, **params: Any) -> Any:
         return _tensors(found, None, version, itertools.count())
     values = found if type(found) is tuple else (found,)
     differentiable, _, guarded = _plan(op)
-    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values)
+    node = Node(op, [_edge(inputs[i]) for i in differentiable], saved, values, given)
     made = _tensors(values, node, version, itertools.count())
     for name, i in guarded:
         kept = inputs[i] if i < count else made[i - count]
@@ -312,6 +315,15 @@ def _edge(x: Any) -> Any:
     if isinstance(x, Tensor):
         return (x if x._node is None else (x._node, x._slot)) if x.requires_grad else None
     return [_edge(y) for y in x] if isinstance(x, (list, tuple)) else None
+
+
+def _given(x: Any) -> Any:
+    """An argument as an array, None where an edge leads to it."""
+    if isinstance(x, Tensor):
+        return None if x.requires_grad else x.data
+    if isinstance(x, (list, tuple)) and any([isinstance(y, Tensor) for y in x]):
+        return [_given(y) for y in x]
+    return x
 
 
 def _plain(x: Any) -> Any:

@@ -66,7 +66,8 @@ class DeviceUpdate(Update):
     are those after it. Captured are the addresses of parameters, the sizes of a batch, the precision, the seed and the
     numbers of the groups and the optimiser but for its `lr`: whoever changes these last between two steps turns
     graphs off. An update is launched kernel by kernel, with the same bits, where ops are watched (`explain_nan`,
-    `profile`, `verify`), where there are hooks, and if its sizes are not those of the one before.
+    `profile`, `verify`), where there are hooks, of a model that is not `in_graph`, and if its sizes are not those of
+    the one before.
     """
 
     lag = 1
@@ -112,7 +113,7 @@ class DeviceUpdate(Update):
         """What a graph holds for; None for an update that is not to be captured."""
         params = self.optimizer.params
         hooked = any(p.hooks for p in params) or any(vars(m).get("_forward_hooks") for m in self._modules)
-        if not self.config.graph or is_watched() or hooked:
+        if not (self.config.graph and self.model.in_graph) or is_watched() or hooked:
             return None
         arrays = tuple(id(p.data) for p in params)  # which a graph keeps alive
         return ids.shape, precision(), random.current_seed(), self.model.recompute, arrays

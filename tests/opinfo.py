@@ -110,6 +110,22 @@ def causal_conv1d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, paddin
     return out.reshape(*x.shape[:-2], *out.shape[-2:])
 
 
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, groups: int = 1, **kwargs: Any
+) -> Any:
+    """One image is a batch of one, groups are convolutions side by side."""
+    stride, padding = (n[0] if isinstance(n, tuple) and len({*n}) == 1 else n for n in (stride, padding))
+    if isinstance(stride, tuple):
+        raise Differs("one stride for both axes")
+    padding = 0 if padding == "valid" else padding
+    inputs = x.reshape(-1, *x.shape[-3:]).split(x.shape[-3] // groups, 1)
+    weights = weight.split(len(weight) // groups, 0)
+    biases = [None] * groups if bias is None else bias.split(len(bias) // groups, 0)
+    parts = [F.conv2d(*each, stride, padding, **kwargs) for each in zip(inputs, weights, biases, strict=True)]
+    out = F.cat(parts, 1)
+    return out.reshape(*x.shape[:-3], *out.shape[-3:])
+
+
 def sliced(x: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
     return x[(slice(None),) * dim + (slice(start, end, step),)]
 
@@ -139,6 +155,7 @@ SAME: dict[str, Row] = {
         with_constants("binary_cross_entropy_with_logits"),
     ),
     "causal_conv1d": ("nn.functional.conv1d", causal_conv1d),
+    "conv2d": ("nn.functional.conv2d", conv2d),
     "clip": ("nn.functional.hardtanh", lambda x, min_val=-1, max_val=1, inplace=False: F.clip(x, min_val, max_val)),
     "cross_entropy": ("nn.functional.cross_entropy", cross_entropy),
     "div": ("div/no_rounding_mode", None),
@@ -212,7 +229,16 @@ DIFFERENT: list[tuple[str, str, dict[str, int]]] = [
     (
         "unknown argument",
         "options that we have not: alpha (write x + 2 * y), dtype, dilation, attn_mask, linear_bias",
-        {"add": 2, "attention": 1, "causal_conv1d": 4, "cumsum": 1, "linear_cross_entropy": 16, "prod": 2, "sub": 2},
+        {
+            "add": 2,
+            "attention": 1,
+            "causal_conv1d": 4,
+            "conv2d": 8,
+            "cumsum": 1,
+            "linear_cross_entropy": 16,
+            "prod": 2,
+            "sub": 2,
+        },
     ),
     (
         "no gradient of a constant",
@@ -220,6 +246,7 @@ DIFFERENT: list[tuple[str, str, dict[str, int]]] = [
         {"binary_cross_entropy_with_logits": 26, "cross_entropy": 10, "kl_div": 16, "linear_cross_entropy": 24},
     ),
     ("random numbers of its own", "tests/test_philox.py", {"attention": 12, "dropout": 4}),
+    ("one stride for both axes", "an index of every third row takes those of stride 1", {"conv2d": 4}),
     ("one axis of classes", "logits are (N, V)", {"linear_cross_entropy": 51}),
     ("eps: expected", "its square root would be that of a negative number", {"layer_norm": 1, "rms_norm": 1}),
     ("masked_fill: value: expected a number", "where takes tensors", {"masked_fill": 3}),

@@ -114,6 +114,12 @@ def test_runs_are_numbered(trained, tmp_path, monkeypatch):
         ("train {text} --steps 5 --tokenizer bytes --vocab-size 9", "takes no vocab_size"),
         ("train {text} --steps 5 --out {run}", "is there already; give another --out"),
         ("train {text} --steps 5 --device cuda:99", "device 'cuda:99': "),
+        (
+            "train {text} --model lstm --heads 2",
+            "lstm has no heads; leave out --heads, or name a --model that has: gpt",
+        ),
+        ("train {text} --model mlp --preset llama", "the preset llama is one of a gpt"),
+        ("train {text} --model gru --width 9999999", "context 128, layers 2, width 9,999,999 .* needs .* GB of memory"),
         ("train --resume {tmp}", "is not the folder of a run"),
         ("generate {tmp}", "is not the folder of a run"),
         ("generate {run} --temperature -1", "temperature"),
@@ -196,9 +202,10 @@ def test_a_warmup_that_is_stopped_tells_what_stays(tmp_path, monkeypatch):
 def test_help_imports_no_heavy_library():
     code = (
         "import sys; from click.testing import CliRunner; from octavo.cli import main\n"
-        "for command in ([], ['train'], ['generate'], ['eval'], ['warmup'], ['info']):\n"
+        "for command in ([], ['train'], ['generate'], ['eval'], ['warmup'], ['info'], ['lr-find'], ['tune']):\n"
         "    result = CliRunner().invoke(main, [*command, '--help']); assert result.exit_code == 0, result.output\n"
-        "heavy = {'numba', 'numpy', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules); assert not heavy, heavy"
+        "heavy = {'numba', 'numpy', 'optuna', 'matplotlib', 'psutil', 'tqdm'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -227,3 +234,18 @@ def test_plot_refuses_what_it_cannot_draw(trained, tmp_path):
     shutil.copytree(run, empty)
     (empty / "metrics.jsonl").unlink()
     assert "no step of training yet" in octavo("plot", empty).output
+
+
+@pytest.mark.parametrize(("model", "sizes"), [("mlp", "--hidden 24 --taps 3"), ("lstm", "--layers 1")])
+def test_other_models_train_resume_write_and_are_measured(trained, tmp_path, model, sizes):
+    text, run = trained[0].parent / "text.py", tmp_path / "run"
+    options = f"--tokenizer bytes --model {model} --width 16 {sizes} --context 16 --steps 4 --batch-size 4".split()
+    first = octavo("train", text, *options, "--out", run)
+    assert first.exit_code == 0, first.output
+    assert re.search(rf"model      {model}, [\d,]+ parameters: context 16, .*width 16", first.stdout)
+    more = octavo("train", "--resume", run, "--steps", 6)
+    assert more.exit_code == 0 and "from step 4" in more.stdout and f"model      {model}," in more.stdout
+    for command in (["eval", run], ["plot", run, trained[0], "--out", tmp_path / "losses.png"]):
+        assert octavo(*command).exit_code == 0
+    texts = [octavo("generate", run, "--tokens", 5, "--seed", 1, "--weights", form) for form in ("float32", "int8")]
+    assert not any(text.exit_code for text in texts), texts[1].output

@@ -9,7 +9,15 @@ from click.testing import CliRunner
 
 import octavo
 
-JOBS = {"product": "4x8x16", "attention": "1x4x2x8", "loss": "4x8x16", "train": "nano", "decode": "nano"}
+ROWS = ("product", "attention", "recurrent")  # jobs of several rows
+JOBS = {
+    "product": "4x8x16",
+    "attention": "1x4x2x8",
+    "loss": "4x8x16",
+    "recurrent": "2x3x4x5",
+    "train": "nano",
+    "decode": "nano",
+}
 
 
 @pytest.fixture
@@ -115,7 +123,9 @@ def test_a_command_is_stopped_when_it_has_done_enough(bench, tmp_path):
     assert seconds < 60 and peak > 1e6
 
 
-@pytest.mark.parametrize("command", ["train", "decode", "curve", "product", "attention", "loss", "start", "nanogpt"])
+@pytest.mark.parametrize(
+    "command", ["train", "decode", "curve", "product", "attention", "loss", "recurrent", "start", "nanogpt"]
+)
 def test_help(race, command):
     assert CliRunner().invoke(race.main, [command, "--help"]).exit_code == 0
     wrong = CliRunner().invoke(race.main, [command, "--steps" if command == "curve" else "--rounds", "0"])
@@ -141,7 +151,7 @@ def test_command(race, bench, monkeypatch, capsys, job):
 
     def racer(job, side, precision, budget, *shapes):
         asked.append((side, precision, *shapes))
-        rows = bench("shapes").work(job, shapes[0]) if job in ("product", "attention") else {}
+        rows = bench("shapes").work(job, shapes[0]) if job in ROWS else {}
         return race.Result(1.0, 10**6, rows=dict.fromkeys(rows, 1.0))
 
     monkeypatch.setattr(race, "racer", racer)
@@ -187,7 +197,7 @@ def test_octavo_races(bench, monkeypatch, job):
     monkeypatch.setattr(octavo, "precision", lambda mode: mode, raising=False)
     told = bench("racer").race(job, "octavo", "int8" if job == "decode" else "highest", 0, [JOBS[job]])
     assert told["seconds"] > 0
-    if job in ("product", "attention"):
+    if job in ROWS:
         assert told["rows"].keys() == bench("shapes").work(job, JOBS[job]).keys()
 
 
@@ -207,7 +217,7 @@ def test_start(race):
 @pytest.mark.parametrize("job, precision", [*((job, "bf16") for job in JOBS), ("start", "float32")])
 def test_pytorch_races(bench, job, precision):
     result = bench("launch").racer(job, "torch", precision, 0, JOBS.get(job, "nano"))
-    assert result.seconds > 0 and (job in ("product", "attention")) == bool(result.rows)
+    assert result.seconds > 0 and (job in ROWS) == bool(result.rows)
 
 
 @pytest.mark.peers

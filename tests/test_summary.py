@@ -27,6 +27,11 @@ def test_a_gpt_adds_up():
     assert lines[5].startswith("  h.0 Block ") and lines[6].startswith("    norm1 LayerNorm ")
 
 
+def test_a_convolution_counts_every_window():
+    rows = nn.summary(nn.Conv2d(3, 8, 3, stride=2, padding=1), np.ones((2, 3, 7, 6), np.float32))
+    assert rows == [("", "Conv2d", (2, 8, 4, 3), 8 * 28, 4 * 8 * 28, 2 * (2 * 4 * 3) * (8 * 27))]
+
+
 def test_without_a_call_there_are_only_parameters():
     rows = nn.summary(nn.Linear(3, 5))
     assert rows == [("", "Linear", None, 20, 80, 0)]

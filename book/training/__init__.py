@@ -1,3 +1,14 @@
 """Training"""
 
-SECTIONS = ("binary", "classes", "chain", "models", "causality", "tokens")
+SECTIONS = (
+    "binary",
+    "classes",
+    "chain",
+    "models",
+    "causality",
+    "tokens",
+    "descent",
+    "minibatches",
+    "backpropagation",
+    "memory",
+)

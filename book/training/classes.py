@@ -69,7 +69,8 @@ def peaks(rows: int) -> tuple[float, float]:
         before = memory().current
         loss().backward()
         most = memory().peak - before
-        x.zero_grad(), weight.zero_grad()
+        x.zero_grad()
+        weight.zero_grad()
         return most / 1e6
 
     whole = peak(lambda: F.cross_entropy(F.linear(x, weight), targets))
@@ -125,6 +126,7 @@ def classes(page: Page) -> None:
     page.tell(written=[f"{x:g}" for x in written])
 
     images, labels = digits()
+    images = images.reshape(len(images), 64)
     train, test = slice(0, 1500), slice(1500, None)
     model = fit(images[train], labels[train])
     p = softmax(model(nn.Tensor(images[test])).numpy())

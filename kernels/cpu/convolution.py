@@ -9,12 +9,15 @@ from numba import prange
 from numpy.lib.stride_tricks import as_strided
 
 from ..device import contiguous, empty, zeros
+from .conv2d import conv2d, conv2d_backward
 from .copies import copy
 from .elementwise import add
 from .kernel import kernel
 from .matmul import product
 from .reduce import sum as sum_over
 from .reduce import sum_to
+
+__all__ = ["causal_conv1d", "causal_conv1d_backward", "conv2d", "conv2d_backward"]
 
 _POSITIONS = 64  # of a task by channel: their sums are added in the dtype, those of the tasks in float64
 

@@ -7,6 +7,7 @@ the output, so that only the windows are copied.
 import numpy as np
 from numba.cuda import int32, int64, uint32
 
+from .conv2d import conv2d, conv2d_backward
 from .copies import fill
 from .elementwise import add
 from .kernel import kernel
@@ -17,6 +18,8 @@ from .reduce import sum as sum_over
 from .reduce import sum_to
 from .runtime import empty
 from .threads import THREADS, blocks, thread
+
+__all__ = ["causal_conv1d", "causal_conv1d_backward", "conv2d", "conv2d_backward"]
 
 _POSITIONS = 64  # whose products a thread adds for the gradients by channel; the sums are then summed
 

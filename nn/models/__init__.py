@@ -19,6 +19,17 @@ ARCHITECTURES: dict[str, tuple[type[ModelConfig], type[Any]]] = {
     "RecurrentLanguageModel": (RecurrentConfig, RecurrentLanguageModel),
 }
 
+
+def architecture(config: ModelConfig) -> str:
+    """The name in `ARCHITECTURES` of the model that a configuration is for."""
+    return next(name for name, (kind, _) in ARCHITECTURES.items() if kind is type(config))
+
+
+def build(config: ModelConfig) -> LanguageModel:
+    """The model that a configuration is for, with new weights."""
+    return ARCHITECTURES[architecture(config)][1](config)
+
+
 __all__ = [
     "ARCHITECTURES",
     "GPT",
@@ -33,4 +44,6 @@ __all__ = [
     "ModelConfig",
     "RecurrentConfig",
     "RecurrentLanguageModel",
+    "architecture",
+    "build",
 ]

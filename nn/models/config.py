@@ -70,6 +70,21 @@ class ModelConfig:
             if not fits(value := getattr(self, field.name)):
                 raise ValueError(f"{type(self).__name__}: {field.name}: expected {expected}, got {value!r}")
 
+    @property
+    def weights(self) -> int:
+        """How many numbers training changes, without biases and norms; of a bigram where a model says nothing else."""
+        return self.vocab_size**2
+
+    @property
+    def kept(self) -> int:
+        """How many numbers of each token the backward pass needs at the least, likewise."""
+        return self.vocab_size
+
+    def sizes(self) -> str:
+        """Whatever is a number of things, but for the vocabulary: "context 64, layers 4, heads 4, width 128"."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
+        return ", ".join(f"{name} {value:,}" for name, value in values.items() if type(value) is int)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -156,6 +171,14 @@ class GPTConfig(ModelConfig):
             raise ValueError(f"GPTConfig: rotary positions need an even head size, got {size}")
         if self.scaling() is not None and self.positions != "rotary":
             raise ValueError(f"GPTConfig: rope_scaling: needs rotary positions, got {self.positions} ones")
+
+    @property
+    def weights(self) -> int:
+        return self.width * (self.vocab_size + self.context + 12 * self.width * self.layers)
+
+    @property
+    def kept(self) -> int:
+        return self.width * self.layers
 
     @property
     def mlp_size(self) -> int:

@@ -31,6 +31,14 @@ class ConvolutionConfig(ModelConfig):
     taps: int = 2
     dropout: float = 0.0
 
+    @property
+    def weights(self) -> int:
+        return self.width * (2 * self.vocab_size + (2 * self.taps + 1) * self.width * self.layers)
+
+    @property
+    def kept(self) -> int:
+        return 3 * self.width * self.layers
+
 
 class GatedConvolution(Module):
     """x + proj(tanh(f) σ(g)), f and g causal convolutions of x: (B, T, width) -> (B, T, width)."""
@@ -50,6 +58,8 @@ class ConvolutionLanguageModel(LanguageModel):
 
     Source: van den Oord et al., WaveNet: A Generative Model for Raw Audio (2016), without its skip connections.
     """
+
+    in_graph = False  # dilated layers reshape what is permuted, by a copy that is no kernel of ours
 
     def __init__(self, config: ConvolutionConfig):
         self.config = config

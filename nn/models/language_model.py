@@ -20,11 +20,13 @@ class LanguageModel(Module):
     Attributes:
         config: with the size of the vocabulary, and of the windows that it is trained on.
         h: the blocks, of which Muon trains the matrices.
+        in_graph: whether a GPU can be given its training steps as a CUDA graph, see `update.DeviceUpdate`.
         recompute: the backward pass computes each block again instead of keeping what is in it, where a model can.
     """
 
     config: Any
     h: Sequence[Any] = ()
+    in_graph = True
     recompute = False
 
     def features(self, ids: np.ndarray, caches: Any = None) -> Tensor:

@@ -27,6 +27,14 @@ class MLPConfig(ModelConfig):
     hidden: int = 256
     taps: int = 8
 
+    @property
+    def weights(self) -> int:
+        return self.width * self.vocab_size + self.hidden * (self.width * self.taps + self.vocab_size)
+
+    @property
+    def kept(self) -> int:
+        return self.width + self.hidden
+
 
 class MLPLanguageModel(LanguageModel):
     """tanh(W (e_{t−taps+1}, …, e_t) + b), then a linear layer, for every position: ids (B, T) -> (B, T, V).

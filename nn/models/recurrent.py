@@ -30,6 +30,15 @@ class RecurrentConfig(ModelConfig):
     cell: str = "gru"
     dropout: float = 0.0
 
+    @property
+    def weights(self) -> int:
+        gates = 3 if self.cell == "gru" else 4
+        return 2 * self.width * (self.vocab_size + gates * self.width * self.layers)
+
+    @property
+    def kept(self) -> int:
+        return self.width * self.layers
+
 
 class RecurrentLanguageModel(LanguageModel):
     """GRU or LSTM layers between an embedding and a linear layer: ids (B, T) -> (B, T, V).

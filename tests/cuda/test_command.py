@@ -50,3 +50,17 @@ def test_a_damaged_kernel_is_made_anew(tmp_path, monkeypatch, caplog):
     assert "unreadable" in caplog.text
     for found in kernel.kernels:
         found._compiled.clear()
+
+
+@pytest.mark.parametrize("model", ["bigram", "convolution"])
+def test_models_whose_steps_copy_train_as_on_the_cpu(tmp_path, model):
+    text = tmp_path / "text.txt"
+    text.write_text("a GPU is many small processors. " * 60)
+    sizes = ["--width", "8", "--layers", "2"] if model == "convolution" else []
+    told = f"--model {model} --context 8 --batch-size 2 --eval-every 0 --tokenizer bytes --precision highest --steps 4"
+    results = []
+    for place in ("cuda", "cpu"):
+        run = str(tmp_path / place)
+        shown = _octavo("train", str(text), *told.split(), *sizes, "--device", place, "--out", run)
+        results.append(float(shown.split("validation split: loss ")[1].split(",")[0]))
+    assert results[0] == pytest.approx(results[1], abs=2e-4)
