@@ -85,7 +85,7 @@ def losses(model: nn.LanguageModel, ids: np.ndarray, targets: np.ndarray) -> tup
 
 def draw(page: Page, found: dict[str, np.ndarray]) -> None:
     """Each model's influences, and nothing where there is none."""
-    with page.figure("influence", 6, 9) as figure:
+    with page.figure("influence", 5.2, 8) as figure:
         for axes, (name, grid) in zip(figure.subplots(3, 2).flat, found.items(), strict=True):
             with np.errstate(divide="ignore"):
                 shades = np.log10(grid / grid.max())

@@ -14,13 +14,14 @@ from ..data import standard_library
 from ..look import BLUE
 from ..section import Page, section
 
-LINE = "    for name, value in sorted(self.items()):"
+LINE = "for name, value in sorted(self.items()):"
 VARIANTS = {
     "as a programmer writes it": LINE,
     "a space on the wrong side": LINE.replace(", ", " ,"),
-    "the words in reverse order": "    " + " ".join(LINE.split()[::-1]),
+    "the words in reverse order": " ".join(LINE.split()[::-1]),
     "the letters in reverse order": LINE[::-1],
 }
+BEFORE = "\n    "  # what every line is read after
 CONTEXT = 64
 
 
@@ -59,7 +60,7 @@ def every_sequence(length: int = 3, vocabulary: int = 4) -> np.ndarray:
 
 def draw(page: Page, tokens: list[str], bits: np.ndarray) -> None:
     """A bar for each token: its surprise."""
-    with page.figure("surprise", 6, 0.26 * len(tokens) + 0.8) as figure:
+    with page.figure("surprise", 5.2, 0.26 * len(tokens) + 0.8) as figure:
         axes = figure.subplots()
         bars = axes.barh(range(len(tokens)), bits, color=BLUE)
         axes.bar_label(bars, [f"1 in {2**b:,.0f}" if b >= 1 else f"{2**-b:.0%}" for b in bits], padding=3, fontsize=8)
@@ -76,14 +77,14 @@ def chain(page: Page) -> None:
     tok = tokenizer.train("bpe", texts.train[:200], vocab_size=512)
     model = learn(tok, texts.train)
 
-    ids = tok.encode("\n" + LINE)
+    ids = tok.encode(BEFORE + LINE)
     nats = surprises(model, ids)
     single, sums = one_by_one(model, ids)
     page.claim("the surprises of all tokens are those of one call each, to 1e-4", np.allclose(nats, single, atol=1e-4))
     page.claim("the probabilities of all next tokens have the sum 1, to 1e-6", np.allclose(sums, 1, atol=1e-6))
     total = nats.sum(dtype=float)
-    bits, size = total / math.log(2), len(LINE.encode())
-    page.tell(line=LINE.strip(), count=len(nats), bits=bits, exponent=-total / math.log(10))
+    bits, size = total / math.log(2), len(tok.decode_bytes(ids[1:]))
+    page.tell(count=len(nats), bits=bits, exponent=-total / math.log(10))
     page.tell(
         perplexity=math.exp(total / len(nats)), bits_per_byte=bits / size, vocabulary=tok.vocab_size, context=CONTEXT
     )
@@ -91,8 +92,8 @@ def chain(page: Page) -> None:
     page.tell(hardest=tokens[nats.argmax()], easiest=tokens[nats.argmin()])
     draw(page, tokens, nats / math.log(2))
 
-    found = {name: surprises(model, tok.encode("\n" + line)).sum(dtype=float) for name, line in VARIANTS.items()}
-    rows = [[f"`{VARIANTS[name].strip()}`", name, f"{x / math.log(2):.0f}"] for name, x in found.items()]
+    found = {name: surprises(model, tok.encode(BEFORE + line)).sum(dtype=float) for name, line in VARIANTS.items()}
+    rows = [[f"`{VARIANTS[name]}`", name, f"{x / math.log(2):.0f}"] for name, x in found.items()]
     page.table("variants", ["line", "which is", "bits"], rows)
     page.claim("every other version of the line is less probable", min([*found.values()][1:]) > total)
 

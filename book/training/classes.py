@@ -85,7 +85,7 @@ def nearest_miss(p: np.ndarray, y: np.ndarray) -> int:
 
 def draw_digit(page: Page, image: np.ndarray, p: np.ndarray, slopes: np.ndarray) -> None:
     """An image, the model's probabilities, and where the gradient pushes."""
-    with page.figure("digit", 7, 3) as figure:
+    with page.figure("digit", 5.6, 2.8) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(1, 2))
         left.imshow(image.reshape(8, 8), cmap="gray_r")
         left.set_axis_off()
@@ -98,7 +98,7 @@ def draw_digit(page: Page, image: np.ndarray, p: np.ndarray, slopes: np.ndarray)
 
 def draw_peaks(page: Page, whole: np.ndarray, fused: np.ndarray) -> None:
     """Memory against rows."""
-    with page.figure("memory", 6, 3.2) as figure:
+    with page.figure("memory", 5.2, 3.2) as figure:
         axes = figure.subplots()
         axes.plot(ROWS, whole, "o-", color=ORANGE, label="all logits at once")
         axes.plot(ROWS, fused, "o-", color=BLUE, label="linear_cross_entropy")

@@ -78,7 +78,7 @@ def smooth(values: list[float], window: int = 30) -> np.ndarray:
 
 def draw_curves(page: Page, curves: dict[str, list[float]]) -> None:
     """The loss of each model while it learns."""
-    with page.figure("curves", 7, 4) as figure:
+    with page.figure("curves", 6, 3.8) as figure:
         axes = figure.subplots()
         for name, bits in curves.items():
             line = smooth(bits)
@@ -89,7 +89,7 @@ def draw_curves(page: Page, curves: dict[str, list[float]]) -> None:
 
 def draw_costs(page: Page, found: dict[str, tuple[int, int, float, float]]) -> None:
     """The loss that each model ends with, against what it is made of and what it took."""
-    with page.figure("costs", 7, 3.6) as figure:
+    with page.figure("costs", 6, 3.4) as figure:
         for axes, place, label in zip(
             figure.subplots(1, 2, sharey=True), (0, 2), ("parameters", "seconds"), strict=True
         ):

@@ -69,7 +69,7 @@ def learn(tok: tokenizer.Tokenizer, train: np.ndarray, bytes_per_token: float) -
 
 def draw(page: Page, found: list[tuple[float, float, float]]) -> None:
     """What each vocabulary does to the length of a token and to the loss per byte."""
-    with page.figure("vocabularies", 7, 3.2) as figure:
+    with page.figure("vocabularies", 6, 3) as figure:
         sizes, _, bits = zip(*found, strict=True)
         for axes, values, label in zip(
             figure.subplots(1, 2), (sizes, bits), ("bytes per token", "loss, bits per byte"), strict=True
