@@ -38,23 +38,27 @@ def merge(word: list[int], pair: Pair, new: int) -> list[int]:
 
 
 def show(word: list[int], vocabulary: list[bytes]) -> str:
-    """A word's tokens, with a thin line between them and spaces made visible."""
+    """A word's tokens, with dots between them and spaces made visible."""
     return "·".join(vocabulary[token].decode(errors="replace").replace(" ", "␣") for token in word)
 
 
 def step_by_step(text: str, merges: int, vocabulary: list[bytes]) -> tuple[list[Pair], list[list[str]]]:
     """Learns so many merges, which go to the end of the vocabulary; and what was seen on the way."""
     words = [[vocabulary.index(bytes([byte])) for byte in word.encode()] for word in re.findall(" ?[a-z]+", text)]
-    learnt, seen = [], [["", "", str(sum(map(len, words))), " ".join(show(word, vocabulary) for word in words)]]
+    learnt, seen = [], [state("", "", words, vocabulary)]
     for _ in range(merges):
         counts = count_pairs(words)
         pair = min(counts, key=lambda pair: (-counts[pair], pair))
         vocabulary.append(vocabulary[pair[0]] + vocabulary[pair[1]])
         words = [merge(word, pair, len(vocabulary) - 1) for word in words]
         learnt.append(pair)
-        cut = " ".join(show(word, vocabulary) for word in words)
-        seen.append([show(list(pair), vocabulary), str(counts[pair]), str(sum(map(len, words))), cut])
+        seen.append(state(f"`{show(list(pair), vocabulary)}`", str(counts[pair]), words, vocabulary))
     return learnt, seen
+
+
+def state(pair: str, times: str, words: list[list[int]], vocabulary: list[bytes]) -> list[str]:
+    """A row of the table of merges."""
+    return [pair, times, str(sum(map(len, words))), f"`{' '.join(show(word, vocabulary) for word in words)}`"]
 
 
 def learn(tok: tokenizer.Tokenizer, train: np.ndarray, bytes_per_token: float) -> tuple[nn.LanguageModel, float]:
@@ -103,7 +107,7 @@ def tokens(page: Page) -> None:
         rows.append(
             [f"{vocabulary:,}", f"{a:.2f}", f"{model.num_parameters():,}", f"{seconds:.1f}", f"{b:.1f}", f"{c:.2f}"]
         )
-        cuts.append([f"{vocabulary:,}", show(tok.encode(LINE).tolist(), tok.token_bytes)])
+        cuts.append([f"{vocabulary:,}", f"`{show(tok.encode(LINE).tolist(), tok.token_bytes)}`"])
     page.table("models", ["tokens", "bytes per token", "parameters", "seconds", "perplexity", "bits per byte"], rows)
     page.table("cuts", ["tokens", "a line of code"], cuts)
     lengths, perplexities, bits = zip(*found, strict=True)
