@@ -3,6 +3,7 @@
 import os
 import platform
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from place import VARIABLE
 
@@ -22,3 +23,7 @@ def describe(**packages: str) -> str:
         [f"{octavo.threads()} threads", f"Python {platform.python_version()}"]
         + [f"{title} {version(package)}" for title, package in packages.items()]
     )
+
+
+if __name__ == "__main__":
+    print(describe(NumPy="numpy", **({"PyTorch": "torch"} if find_spec("torch") else {})))

@@ -59,7 +59,7 @@ def main(names: tuple[str, ...], rounds: int, device: str, out: Path | None) -> 
         for row, seconds in told["rows"].items():
             times[side][row] += seconds
         work |= told["work"]
-        limits = np.maximum(limits, told.get("limits", 0))
+        limits = np.maximum(limits, told["limits"])
     table = _table(times, refused, work, limits)
     print(table)
     if out:
@@ -86,7 +86,10 @@ def _run(side: str, names: list[str]) -> dict[str, Any]:
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise click.ClickException(f"the {side} side failed")
-    return json.loads(done.stdout.splitlines()[-1])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {key: {k: v for line in lines for k, v in line[key].items()} for key in ("rows", "work")} | {
+        "limits": next((line["limits"] for line in lines if "limits" in line), 0)
+    }
 
 
 def _table(times, refused, work, limits) -> str:

@@ -1,10 +1,12 @@
-"""One side of a benchmark, in a process of its own: `python side.py SIDE NAME ...` prints JSON.
+"""One side of a benchmark, in a process of its own: `python side.py SIDE NAME ...` prints a line of JSON for each NAME.
 
-It has "rows", {row: [seconds, ...]}, "work", {row: [bytes read and written, multiplications and additions]}, and, of
-the side octavo, "limits": how many of each this machine does in a second.
+It has "name", "rows", {row: [seconds, ...]}, "work", {row: [bytes read and written, multiplications and additions]},
+and, the first one of the side octavo, "limits": how many of each this machine does in a second. With
+OCTAVO_BENCH_QUICK=1 in the environment a row takes a tenth of the time, and a slow one two calls.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,17 +19,18 @@ from place import BATCH, DEVICE, bandwidth, finish, placed
 from shapes import SHAPES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-BUDGET = 0.3  # seconds for each row, at least three calls
+QUICK = os.environ.get("OCTAVO_BENCH_QUICK", "0") != "0"
+BUDGET, CALLS = (0.03, 1) if QUICK else (0.3, 3)  # seconds for each row, of at least so many calls
 CHAIN = 100  # ops in a row
 
 
 def measure(call: Callable[[], Any], budget: float = BUDGET) -> list[float]:
-    """Seconds of each call, after two that are not counted; on a GPU, of a batch of them, divided."""
-    call()
-    call()
+    """Seconds of each call, after one or two that are not counted; on a GPU, of a batch of them, divided."""
+    for _ in range(min(2, CALLS)):
+        call()
     finish()
     seconds: list[float] = []
-    while len(seconds) < 3 or sum(seconds) * BATCH < budget:
+    while len(seconds) < CALLS or sum(seconds) * BATCH < budget:
         start = time.perf_counter()
         for _ in range(BATCH):
             call()
@@ -167,8 +170,7 @@ if __name__ == "__main__":
         import limits
 
         told["limits"] = [limits.bandwidth(), limits.arithmetic()] if DEVICE == "cpu" else [bandwidth(), 0]
-    told["rows"], told["work"] = ops(side, [n for n in names if n not in EXTRAS])
-    for name, extra in EXTRAS.items():
-        if name in names:
-            told["rows"] |= extra(side)
-    print(json.dumps(told))
+    for name in names:
+        rows, work = (EXTRAS[name](side), {}) if name in EXTRAS else ops(side, [name])
+        print(json.dumps(told | {"name": name, "rows": rows, "work": work}), flush=True)
+        told.clear()

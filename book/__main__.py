@@ -7,14 +7,15 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
 from tqdm import tqdm
 
 from . import CHAPTERS
+from .speeds import last_line, measure
 
 ROOT = Path(__file__).parents[1]
+_PAGES = "__main__|api_docstrings|api_pages|docstrings|formulas|op_pages|pages|site|sources|speeds"  # not of programs
 
 
 @click.command()
@@ -26,9 +27,9 @@ ROOT = Path(__file__).parents[1]
     show_default=True,
     help="What programs found goes to its folder `found`, the pages to `site`.",
 )
-@click.option("--fresh", is_flag=True, help="Run all programs again, not only those of changed sources.")
+@click.option("--fresh", is_flag=True, help="Run all programs and measure all ops again, not only what has changed.")
 def main(names: tuple[str, ...], out: Path, fresh: bool) -> None:
-    """Run the programs of the book and make its pages; open build/book/site/index.html in a browser.
+    """Run the programs of the book, time the ops and make its pages; open build/book/site/index.html in a browser.
 
     With NAMES, such as training.binary, only those sections run, and nothing else is made of them.
     """
@@ -37,12 +38,28 @@ def main(names: tuple[str, ...], out: Path, fresh: bool) -> None:
         raise click.UsageError(f"no section called {', '.join(unknown)}; there are {', '.join(known)}")
     if missing := [p for p in ("mkdocs", "material", "mkdocstrings", "latex2mathml", "sklearn") if not find_spec(p)]:
         raise click.ClickException(f"the pages need {', '.join(missing)}: pip install '.[book]'")
-    with tqdm(names or known, desc="sections", disable=None) as shown:
-        for name in shown:
-            shown.set_postfix_str(name)
-            _run(name, out / "found", fresh)
-    if not names:
-        click.echo(f"made {_site(out)}")
+    clone = next((folder for folder in (Path.cwd(), ROOT) if (folder / "bench" / "side.py").is_file()), None)
+    if clone is None and not names:
+        raise click.ClickException("the ops are timed by bench/, which only a clone of Octavo has: run this in one")
+    try:
+        with tqdm(names or known, desc="sections", disable=None) as shown:
+            for name in shown:
+                shown.set_postfix_str(name)
+                _run(name, out / "found", fresh)
+        if clone and not names:
+            _make(clone, out, fresh)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped; the same command goes on from here") from None
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _make(clone: Path, out: Path, fresh: bool) -> None:
+    """Times the ops and makes the pages."""
+    from .site import make_site
+
+    measure(clone, out / "found" / "speeds", _fingerprint(_sources("kernels")), fresh)
+    click.echo(f"made {make_site(out)}")
 
 
 def _sections(chapter: str) -> tuple[str, ...]:
@@ -53,52 +70,33 @@ def _run(name: str, found: Path, fresh: bool) -> None:
     """Runs a section in a process of its own, unless what it found with the same sources is there."""
     chapter, _, section = name.partition(".")
     folder = found / chapter / section
-    mark, fingerprint = folder / "sources.txt", _fingerprint(name)
+    shared = [path for path in sorted((ROOT / "book").glob("*.py")) if path.stem not in _PAGES.split("|")]
+    library = [path for room in ("kernels", "nn", "tokenizer", "cli") for path in _sources(room)]
+    fingerprint = _fingerprint([*library, *shared, ROOT / "book" / chapter / f"{section}.py"])
+    mark = folder / "sources.txt"
     if not fresh and mark.is_file() and mark.read_text() == fingerprint:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", f"{__package__}.{name}", "--out", str(folder.parent)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise click.ClickException(f"{name} failed:\n{done.stdout[-3000:]}")
+    folder.mkdir(parents=True)
+    log = folder / "log.txt"
+    with open(log, "w", encoding="utf-8") as said:
+        command = [sys.executable, "-m", f"{__package__}.{name}", "--out", str(folder.parent)]
+        code = subprocess.run(command, stdout=said, stderr=subprocess.STDOUT).returncode
+    if code:
+        raise click.ClickException(f"{name}: {last_line(log.read_text(encoding='utf-8'))}; see {log}")
     mark.write_text(fingerprint)
 
 
-def _fingerprint(name: str) -> str:
-    """Of the library's sources, the book's own and this section's: what its findings come from."""
-    own = ROOT / "book" / f"{name.replace('.', '/')}.py"
-    sources = [p for room in ("kernels", "nn", "tokenizer", "cli") for p in sorted((ROOT / room).rglob("*.py"))]
+def _sources(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+def _fingerprint(sources: list[Path]) -> str:
+    """Of what results come from."""
     digest = hashlib.sha256()
-    for path in [*sources, *sorted((ROOT / "book").glob("*.py")), own]:
+    for path in sources:
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _site(out: Path) -> Path:
-    """The pages, from what the programs found."""
-    from mkdocs.commands.build import build
-    from mkdocs.config import load_config
-
-    from .pages import chapter_page, section_page
-
-    docs, book = out / "docs", ROOT / "book"
-    shutil.rmtree(docs, ignore_errors=True)
-    docs.mkdir(parents=True)
-    nav: list[Any] = [{"Octavo": "index.md"}]
-    for chapter in CHAPTERS:
-        (docs / chapter).mkdir()
-        titles = {}
-        for name in _sections(chapter):
-            titles[name] = section_page(chapter, name, out / "found" / chapter / name, docs / chapter)
-        title = chapter_page(chapter, titles, docs / chapter)
-        nav.append({title: [f"{chapter}/index.md", *({words: f"{chapter}/{n}.md"} for n, words in titles.items())]})
-    shutil.copy(book / "index.md", docs)
-    shutil.copy(book / "style.css", docs)
-    config = load_config(
-        str(book / "mkdocs.yml"), docs_dir=str(docs.absolute()), site_dir=str((out / "site").absolute()), nav=nav
-    )
-    build(config)
-    return out / "site" / "index.html"
 
 
 if __name__ == "__main__":

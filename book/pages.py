@@ -12,10 +12,10 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from .look import on_page
 from .section import FINDINGS
 
-__all__ = ["SCHEMES", "chapter_page", "section_page"]
+__all__ = ["SCHEMES", "TEMPLATES", "chapter_page", "markdown", "python", "section_page"]
 
 SCHEMES = ("light", "dark")
-_TEMPLATES = Environment(undefined=StrictUndefined, comment_start_string="<#", comment_end_string="#>")
+TEMPLATES = Environment(undefined=StrictUndefined, comment_start_string="<#", comment_end_string="#>")
 _END = """
 
 ---
@@ -66,21 +66,20 @@ def section_page(chapter: str, name: str, findings: Path, folder: Path) -> str:
 
     def table(rows: str) -> str:
         _take(left, rows, found["tables"])
-        head, *lines = found["tables"][rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
+        return markdown(found["tables"][rows])
 
     def code(function: str) -> str:
-        return _python(inspect.getsource(getattr(module, function)))
+        return python(inspect.getsource(getattr(module, function)))
 
     helpers: dict[str, Callable[..., str]] = {"figure": figure, "table": table, "code": code}
     text = source.with_suffix(".md").read_text(encoding="utf-8")
     try:
-        page = _TEMPLATES.from_string(text).render(**found["facts"], **helpers)
+        page = TEMPLATES.from_string(text).render(**found["facts"], **helpers)
     except (TemplateError, AttributeError, TypeError) as error:
         raise ValueError(f"{source.with_suffix('.md').name}: {error}") from None
     if left:
         raise ValueError(f"{source.with_suffix('.md').name} does not show {', '.join(sorted(left))}")
-    program = "\n".join(f"    {line}".rstrip() for line in _python(source.read_text(encoding="utf-8")).splitlines())
+    program = "\n".join(f"    {line}".rstrip() for line in python(source.read_text(encoding="utf-8")).splitlines())
     claims = "\n".join(f"- {words}" for words in found["claims"])
     page += _END.format(claims=claims, seconds=found["seconds"], module=module.__name__, program=program)
     (folder / f"{name}.md").write_text(page, encoding="utf-8")
@@ -101,5 +100,12 @@ def _take(left: set[str], name: str, known: Any) -> None:
     left.discard(name)
 
 
-def _python(source: str) -> str:
-    return f"```python\n{source.strip()}\n```"
+def markdown(rows: list[list[str]]) -> str:
+    """A table; its first row titles the columns."""
+    head, *lines = rows
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *lines])
+
+
+def python(source: str, title: str = "") -> str:
+    """A listing."""
+    return f"```python{title}\n{source.strip()}\n```"
