@@ -1,8 +1,10 @@
-"""Data that scikit-learn brings along."""
+"""Data that is there already: scikit-learn's sets, and the source of Python's standard library."""
 
 import numpy as np
 
-__all__ = ["diabetes", "digits", "split"]
+from ..nn.text import Split, read_texts, split_texts
+
+__all__ = ["diabetes", "digits", "split", "standard_library"]
 
 
 def diabetes() -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -25,3 +27,8 @@ def split(rows: int, held_out: float, seed: int = 0) -> tuple[np.ndarray, np.nda
     """Numbers of the rows to train on, in random order, and of the share held out."""
     order = np.random.default_rng(seed).permutation(rows)
     return np.split(order, [rows - round(rows * held_out)])  # type: ignore[return-value]
+
+
+def standard_library() -> Split:
+    """The source of Python's own standard library, one document in fifty held back."""
+    return split_texts(read_texts(), 0.02)

@@ -45,6 +45,9 @@ def optimizer_for(model: LanguageModel, config: TrainConfig) -> Optimizer:
 
     Muon takes the matrices of the blocks, at AdamW's learning rate; embeddings, the last layer, biases and norms are
     AdamW's.
+
+    Raises:
+        ValueError: Muon, for a model without such matrices.
     """
     groups = decay_groups(model, config.weight_decay)
     if config.optimizer == "lion":
@@ -54,6 +57,8 @@ def optimizer_for(model: LanguageModel, config: TrainConfig) -> Optimizer:
     if config.optimizer == "adamw":
         return AdamW(groups, config.lr, config.betas, config.eps)
     inner = [p for block in model.h for p in block.parameters() if p.ndim == 2]
+    if not inner:
+        raise ValueError(f"muon: the blocks of this {type(model).__name__} have no matrices to train; take adamw")
     known = set(map(id, inner))
     for group in groups:
         group.params = [p for p in group.params if id(p) not in known]

@@ -85,6 +85,9 @@ def test_muon_takes_the_matrices_between_embedding_and_head() -> None:
     tokens = RNG.integers(0, 11, 200).astype(np.uint16)
     training = nn.TrainConfig(steps=2, warmup=0, batch_size=2, optimizer="muon", eval_every=0)
     nn.Trainer(kind(config), training, tokens).fit()
+    kind, config = MODELS["mlp"]
+    with pytest.raises(ValueError, match="the blocks of this MLPLanguageModel have no matrices to train; take adamw"):
+        nn.Trainer(kind(config), training, tokens)
 
 
 def test_bad_input_is_refused(model: nn.LanguageModel) -> None:

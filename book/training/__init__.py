@@ -1,3 +1,14 @@
 """Training"""
 
-SECTIONS = ("binary", "descent", "minibatches", "backpropagation", "memory")
+SECTIONS = (
+    "binary",
+    "classes",
+    "chain",
+    "models",
+    "causality",
+    "tokens",
+    "descent",
+    "minibatches",
+    "backpropagation",
+    "memory",
+)
