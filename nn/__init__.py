@@ -26,7 +26,7 @@ from .models import (
     RecurrentConfig,
     RecurrentLanguageModel,
 )
-from .module import Module, Parameter
+from .module import Module, Parameter, Sequential
 from .optim import SGD, AdamW, Lion, Muon, clip_grad_norm, decay_groups
 from .profile import profile
 from .quantize import QuantizedParameter, quantize
@@ -78,6 +78,7 @@ __all__ = [
     "RecurrentConfig",
     "RecurrentLanguageModel",
     "Rotary",
+    "Sequential",
     "SwiGLU",
     "Tensor",
     "TrainConfig",

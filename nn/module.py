@@ -10,7 +10,7 @@ from ..kernels import device
 from .tape import Hook, current_call, inside
 from .tensor import Tensor
 
-__all__ = ["Module", "Parameter"]
+__all__ = ["Module", "Parameter", "Sequential"]
 
 
 class Parameter(Tensor):
@@ -169,3 +169,31 @@ class Module:
             first, *rest = repr(child).splitlines()
             lines += [f"  {name}: {first}", *(f"  {line}" for line in rest)]
         return "\n".join(lines)
+
+
+class Sequential(Module):
+    """Modules and functions one after another: each is called with what the one before it returned.
+
+    The n-th one, if it is a module, goes by the name "n", counted from 0.
+
+    >>> Sequential(np.negative, np.sqrt)(-9.0).item()
+    3.0
+    """
+
+    def __init__(self, *steps: Callable[[Any], Any]):
+        for i, step in enumerate(steps):
+            if not callable(step):
+                raise TypeError(f"Sequential: expected modules and functions, got {type(step).__name__} as number {i}")
+        self.steps = steps
+
+    def forward(self, x: Any) -> Any:
+        for step in self.steps:
+            x = step(x)
+        return x
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        return ((str(i), step) for i, step in enumerate(self.steps) if isinstance(step, Module))
+
+    def describe(self) -> str:
+        functions = [(i, step) for i, step in enumerate(self.steps) if not isinstance(step, Module)]
+        return ", ".join(f"{i}: {getattr(step, '__name__', step)}" for i, step in functions)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from octavo.nn import MLP, Dropout, LayerNorm, Linear, Module, Parameter
+from octavo.nn import MLP, Dropout, LayerNorm, Linear, Module, Parameter, Sequential, Tensor
+from octavo.nn import functional as F
 
 
 class Net(Module):
@@ -87,3 +88,14 @@ def test_a_module_without_forward_says_so() -> None:
         Net()(1)
     with pytest.raises(ValueError, match="expected 0 <= p < 1, got 1"):
         Dropout(1)
+
+
+def test_sequential_calls_one_after_another() -> None:
+    model = Sequential(Linear(3, 4), F.relu, Linear(4, 2))
+    assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert repr(model) == "Sequential(1: relu)\n  0: Linear(3, 4)\n  2: Linear(4, 2)"
+    x = Tensor(np.ones((5, 3), np.float32))
+    first, _, last = model.steps
+    np.testing.assert_array_equal(model(x).data, last(F.relu(first(x))).data)
+    with pytest.raises(TypeError, match="Sequential: expected modules and functions, got int as number 1"):
+        Sequential(Linear(3, 4), 4)

@@ -1,3 +1,3 @@
 """Learning from data"""
 
-SECTIONS: tuple[str, ...] = ()
+SECTIONS = ("model", "regression", "capacity", "classification", "search")
