@@ -22,7 +22,7 @@ def small_gpt() -> nn.GPT:
 
 
 def record(model: nn.Module) -> tuple[dict[str, nn.Tensor], dict[str, np.ndarray]]:
-    """Two dicts that calls of the model fill, by the module's name: what it returned, and the gradient of that."""
+    """Two dicts, filled by calls of the model: by module, what it returned and the gradient of that."""
     signals: dict[str, nn.Tensor] = {}
     gradients: dict[str, np.ndarray] = {}
 

@@ -69,7 +69,8 @@ def elementwise() -> list[Work]:
 
 def product(width: int) -> Work:
     """A tall matrix of so many columns times a square one."""
-    tall, square = random(LARGE // 2 // width, width), random(width, width)
+    rows = min(LARGE // 2 // width, (1 << 31) // width**2)  # of the wide ones fewer are enough: they take their time
+    tall, square = random(rows, width), random(width, width)
     return Work(f"{width}", lambda: tall @ square, 4 * (2 * tall.size + square.size), 2 * tall.size * width)
 
 
@@ -125,23 +126,22 @@ def speed(page: Page) -> None:
     done = [(work, work.flops / taken) for work, taken in zip(works, best, strict=True)]
     shares = {work.name: rate / min(flat, slope * work.intensity) for work, rate in done}
     page.claim("no op is above a roof by more than measuring allows, a quarter", max(shares.values()) < NOISE)
-    widest, addition = done[-1], done[0]
-    page.claim("the widest product is nearer to the roof of arithmetic than addition", widest[1] > 4 * addition[1])
-    page.claim("the widest product makes at least 40 % of what arithmetic allows", shares[widest[0].name] > 0.4)
-    page.claim("addition makes at least 40 % of what memory allows", shares[addition[0].name] > 0.4)
+    (addition, *_, widest) = (rate for _, rate in done)
+    page.claim("the widest product comes nearer to the roof of arithmetic than addition", widest > 4 * addition)
+    page.claim("the widest product makes at least a quarter of what arithmetic allows", shares[f"{WIDTHS[-1]}"] > 0.25)
+    page.claim("addition makes at least a quarter of what memory allows", shares["x + y"] > 0.25)
     page.tell(
         bandwidth=slope / 1e9,
         arithmetic=flat / 1e9,
         ridge=flat / slope,
         threads=octavo.threads(),
-        addition=addition[1] / 1e9,
+        addition=addition / 1e9,
         addition_share=shares["x + y"],
-        product=widest[1] / 1e9,
-        product_share=shares[widest[0].name],
+        product=widest / 1e9,
+        product_share=shares[f"{WIDTHS[-1]}"],
         row_share=shares["row × matrix"],
         narrow_share=shares["4"],
         widest=WIDTHS[-1],
-        bytes=12 * LARGE,
     )
     draw_loop(page, loops, ops)
     draw_roofs(page, done, slope, flat)

@@ -60,15 +60,15 @@ def allocated(make: Callable[[], nn.Tensor]) -> tuple[nn.Tensor, int]:
 def views(page: Page) -> None:
     """Views and copies: which operations move numbers, and which only read the same ones in another order."""
     x, size = allocated(lambda: nn.Tensor(np.arange(SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)) * 1)
-    rows = []
+    rows, right = [], True
     for name, make in {**VIEWS, **COPIES}.items():
         made, fresh = allocated(lambda make=make: make(x))  # type: ignore[misc]
         shared = np.shares_memory(x.data, made.data)
         rows.append([f"`{name}`", made.shape, steps(made), "yes" if shared else "no", f"{fresh:,}"])
-        page.claim(
-            f"{name} {'shares memory and allocates nothing' if name in VIEWS else 'allocates memory of its own'}",
-            (shared and fresh == 0) if name in VIEWS else (not shared and fresh >= made.data.nbytes),
-        )
+        right = right and (shared and fresh == 0 if name in VIEWS else not shared and fresh >= made.data.nbytes)
+    page.claim(
+        "the upper half share the memory of x and allocate nothing, the lower half have memory of their own", right
+    )
     page.table("made", ["expression", "shape", "strides", "shares memory", "new bytes"], rows)
     page.tell(side=SIDE, size=size, strides=steps(x))
 
@@ -93,7 +93,7 @@ def views(page: Page) -> None:
     page.claim("the gradient of an expanded tensor is summed over its copies", np.array_equal(w.grad, [5, 5, 5]))
 
     x = nn.Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
-    with page.figure("places", 7, 6.2) as figure:
+    with page.figure("places", 7, 6.8) as figure:
         for axes, (name, make) in zip(figure.subplots(3, 2).flat, DRAWN.items(), strict=True):
             made = make(x)
             cells = places(made, int(made[0, 0].item()))
