@@ -11,7 +11,7 @@ from ..digits import train_classifier
 from ..section import Page, section
 
 SIDE, PIXELS, LEVELS = 8, 64, 17
-STEPS, BATCH, RATE = 600, 32, 0.02
+STEPS, BATCH, RATE = 500, 32, 0.02
 DRAWN = 20  # new images of each digit
 MARGIN = 0.5
 
