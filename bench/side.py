@@ -167,7 +167,7 @@ if __name__ == "__main__":
     side, *names = sys.argv[1:]
     told: dict[str, Any] = {}
     if side == "octavo":
-        import limits
+        from octavo.kernels.cpu import limits
 
         told["limits"] = [limits.bandwidth(), limits.arithmetic()] if DEVICE == "cpu" else [bandwidth(), 0]
     for name in names:

@@ -8,6 +8,7 @@ from cases import Sample, find
 from click.testing import CliRunner
 
 from octavo.kernels import registry
+from octavo.kernels.cpu import limits
 
 
 @pytest.fixture
@@ -62,8 +63,7 @@ def test_the_tape_is_timed(side):
     assert len(rows) == 2 and all(min(seconds) > 0 for seconds in rows.values())
 
 
-def test_limits(bench, monkeypatch):
-    limits = bench("limits")
+def test_limits(monkeypatch):
     monkeypatch.setattr(limits, "TRIES", 1)
     assert limits.bandwidth() > 1e8 and limits.arithmetic() > 1e8
 

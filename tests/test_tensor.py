@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from differences import check
 
+import octavo
 from octavo import kernels
 from octavo.nn import Tensor, apply, no_grad
 from octavo.nn import functional as F
@@ -165,6 +166,18 @@ def test_nothing_is_recorded_under_no_grad() -> None:
     assert (x * 2).requires_grad and not (x.detach() * 2).requires_grad
     with pytest.raises(RuntimeError, match="no tensor that this one was computed from"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 5), (24, 5), (4, 30), (2, -1), (120,), (3, 2, 4, 5)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 1, 0)])
+def test_reshape_copies_only_where_it_must_and_into_memory_that_is_counted(order, shape) -> None:
+    x = Tensor(np.arange(120).reshape(4, 6, 5)).permute(order)
+    before = octavo.memory().current
+    y = x.reshape(shape)
+    expected = x.data.reshape(shape)
+    assert np.array_equal(y.data, expected)
+    assert np.shares_memory(x.data, y.data) == np.shares_memory(x.data, expected)
+    assert (octavo.memory().current == before) == np.shares_memory(x.data, expected)
 
 
 def test_a_saved_tensor_that_changed_is_refused() -> None:

@@ -1,3 +1,3 @@
 """Learning from data"""
 
-SECTIONS = ("model", "regression", "capacity", "classification", "search")
+SECTIONS = ("model", "regression", "capacity", "classification", "search", "mixture", "pixels")

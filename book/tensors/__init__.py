@@ -1,3 +1,3 @@
 """Tensors"""
 
-SECTIONS: tuple[str, ...] = ()
+SECTIONS = ("shapes", "views", "speed")

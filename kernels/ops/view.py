@@ -3,11 +3,14 @@
 from builtins import slice as span
 from itertools import accumulate
 from math import prod
+from operator import mul
 from typing import Any
 
 import numpy as np
 
+from ..device import contiguous
 from ..dispatch import op
+from ..layout import merged
 from ..signature import Arrays, Floats
 from .reduce import sum_to
 
@@ -29,7 +32,7 @@ def reshape(x: Arrays, shape: tuple[int, ...]) -> Arrays:
     [[0.0, 1.0], [2.0, 3.0]]
     """
     try:
-        return x.reshape(shape)
+        return (contiguous(x) if _must_copy(x, shape) else x).reshape(shape)
     except (TypeError, ValueError):
         raise ValueError(
             f"reshape: shape: expected sizes whose product is {prod(x.shape)}, one may be -1, got {shape!r}"
@@ -39,7 +42,17 @@ def reshape(x: Arrays, shape: tuple[int, ...]) -> Arrays:
 @op("R... -> S...", backward_of="reshape", outputs="dx", view=True)
 def reshape_backward(dout: Arrays, x_shape: tuple[int, ...]) -> Arrays:
     """The gradient of `reshape`: dout in the shape of x."""
-    return dout.reshape(x_shape)
+    return (contiguous(dout) if _must_copy(dout, x_shape) else dout).reshape(x_shape)
+
+
+def _must_copy(x: Any, shape: Any) -> bool:
+    """Whether x has no view of the shape: axes that its strides keep apart would have to be one."""
+    if x.flags.c_contiguous or not x.size or not isinstance(x, np.ndarray):
+        return False
+    shape = shape if isinstance(shape, (tuple, list)) else (shape,)
+    filled = [n if n >= 0 else x.size // abs(prod(shape) or 1) for n in shape]
+    apart, _ = merged(x.shape, [x.strides])
+    return not {*accumulate(apart, mul)} <= {*accumulate(filled, mul)}
 
 
 @op("S... -> R...", backward="permute_backward", view=True)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 
-import octavo
-from octavo.kernels.cpu import simd
+from ..device import threads
+from . import simd
+
+__all__ = ["arithmetic", "bandwidth"]
 
 CHAINS = 12  # of dependent multiply-adds: enough for the latency of two units, few enough for 16 registers
 STEPS = 1 << 20
@@ -20,7 +22,7 @@ TRIES = 10  # of which the best counts
 
 def bandwidth() -> float:
     """Bytes read and written a second where all threads copy parts of a large array."""
-    source, target = np.ones((2, octavo.threads(), COPIED // octavo.threads()), np.uint8)
+    source, target = np.ones((2, threads(), COPIED // threads()), np.uint8)
     return 2 * source.size / _seconds(lambda thread: np.copyto(target[thread], source[thread]))
 
 
@@ -28,9 +30,9 @@ def arithmetic() -> float:
     """float32 multiplications and additions a second of all threads, in registers alone."""
     lanes, engine = simd.width(), _engine(simd.width())
     chains = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)(engine.get_function_address("chains"))
-    sums = np.empty((octavo.threads(), lanes), np.float32)
+    sums = np.empty((threads(), lanes), np.float32)
     seconds = _seconds(lambda thread: chains(STEPS, sums[thread].ctypes.data))
-    return 2 * lanes * CHAINS * STEPS * octavo.threads() / seconds
+    return 2 * lanes * CHAINS * STEPS * threads() / seconds
 
 
 def _engine(lanes: int) -> Any:
@@ -64,11 +66,11 @@ def _engine(lanes: int) -> Any:
 
 def _seconds(work: Callable[[int], Any]) -> float:
     """The least that all threads took together for their parts of the work."""
-    threads = range(octavo.threads())
-    with ThreadPoolExecutor(len(threads)) as pool:
+    workers = range(threads())
+    with ThreadPoolExecutor(len(workers)) as pool:
         tries = []
         for _ in range(TRIES):
             start = time.perf_counter()
-            list(pool.map(work, threads))
+            list(pool.map(work, workers))
             tries.append(time.perf_counter() - start)
     return min(tries)
