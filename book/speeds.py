@@ -156,7 +156,6 @@ def _state(clone: Path, sources: str) -> str:
     for path in [
         Path(__file__),
         clone / "bench/side.py",
-        clone / "bench/limits.py",
         *sorted((clone / "tests/cases").glob("*.py")),
     ]:
         digest.update(path.read_bytes())

@@ -126,7 +126,7 @@ for name in names:
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    written(tmp_path, bench__side=SIDE, bench__machine="print('here')", bench__limits="", tests__cases__one="")
+    written(tmp_path, bench__side=SIDE, bench__machine="print('here')", tests__cases__one="")
     monkeypatch.setattr(speeds, "find_spec", lambda name: None)
     monkeypatch.setattr(speeds, "registry", {name: registry[name] for name in ("add", "exp", "reshape")})
     return tmp_path
