@@ -14,6 +14,7 @@ from ..device import contiguous, empty
 from .few_rows import dot
 from .kernel import kernel, primitive, subroutine
 from .matmul import SERIAL
+from .simd import elements
 from .tile import tile
 from .unit import unit
 
@@ -123,45 +124,44 @@ def place(task, x, tall, across, units):
 
 
 @primitive
-def _part(x, t, at, first, r, columns):
-    """Of row r of a task in x[:, t] its numbers in columns from `first` on."""
-    start = first + at[1]
-    return x[at[0] + r, t, start : start + columns]
+def _start(x, t, at, first, r):
+    """Where row r of a task begins in x[:, t], in columns from `first` on."""
+    return ((at[0] + r) * x.shape[1] + t) * x.shape[2] + first + at[1]
 
 
 @subroutine
 def take(slot, x, t, at, first, rows, columns):
     """Write to a slot of scratch the numbers of x[:, t] at a place, of columns from `first` on."""
+    to, of, across = elements(slot), elements(x), slot.shape[1]
     for r in range(rows):
-        _copy(slot[r], _part(x, t, at, first, r, columns))
+        start = _start(x, t, at, first, r)
+        for j in range(columns):
+            to[r * across + j] = of[start + j]
 
 
 @subroutine
 def put(x, t, at, first, slot, rows, columns):
     """The reverse."""
+    to, of, across = elements(x), elements(slot), slot.shape[1]
     for r in range(rows):
-        _copy(_part(x, t, at, first, r, columns), slot[r, :columns])
-
-
-@primitive
-def _copy(to, row):
-    for j in range(row.size):
-        to[j] = row[j]
+        start = _start(x, t, at, first, r)
+        for j in range(columns):
+            to[start + j] = of[r * across + j]
 
 
 @subroutine
 def add(slot, x, t, at, first, rows, columns):
+    to, of, across = elements(slot), elements(x), slot.shape[1]
     for r in range(rows):
-        to, row = slot[r], _part(x, t, at, first, r, columns)
+        start = _start(x, t, at, first, r)
         for j in range(columns):
-            to[j] += row[j]
+            to[r * across + j] += of[start + j]
 
 
 @subroutine
 def add_bias(slot, x, t, bias, at, first, rows, columns):
     take(slot, x, t, at, first, rows, columns)
-    own = bias[first + at[1] : first + at[1] + columns]
+    to, of, across = elements(slot), elements(bias), slot.shape[1]
     for r in range(rows):
-        to = slot[r]
         for j in range(columns):
-            to[j] += own[j]
+            to[r * across + j] += of[first + at[1] + j]
